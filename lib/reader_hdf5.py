@@ -1,0 +1,77 @@
+"""Read movies from HDF5 files."""
+
+import h5py
+import numpy as np
+
+from lib.reader import Header, Recording, RecordingError, damaged
+
+PIECE = 32  # frames per call of HDF5: enough to use chunks of several frames, yet little memory
+
+
+class Hdf5Recording(Recording):
+    """HDF5 with (T, H, W) datasets, one per channel: the named ones, or ch1, ch2, ..., or the only one."""
+
+    def _open(self, dataset: tuple[str, ...]) -> Header:
+        self._file = h5py.File(self.path, "r")
+        names = dataset or self._find()
+        self._datasets = [self._file.get(name) for name in names]
+        if not all(isinstance(item, h5py.Dataset) and item.ndim == 3 for item in self._datasets):
+            raise RecordingError(
+                f"{self.path}: expected 3-D datasets {', '.join(names)}; it holds {self._contents()}: "
+                "correct `dataset` in the configuration"
+            )
+        first = self._datasets[0]
+        if any((item.shape, item.dtype) != (first.shape, first.dtype) for item in self._datasets):
+            raise RecordingError(
+                f"{self.path}: the datasets {', '.join(names)} must agree in shape and type; it holds "
+                f"{self._contents()}"
+            )
+        return Header("hdf5", *first.shape, len(names), first.dtype.name, tuple(names))
+
+    def _find(self) -> tuple[str, ...]:
+        """Return the names of the movie's datasets where none were given."""
+        numbered = []
+        while f"ch{len(numbered) + 1}" in self._file:
+            numbered.append(f"ch{len(numbered) + 1}")
+        if numbered:
+            return tuple(numbered)
+        movies = [name for name, item in self._all().items() if item.ndim == 3]
+        if len(movies) != 1:
+            raise RecordingError(
+                f"{self.path}: expected one 3-D dataset (frames, height, width) or ch1, ch2, ...; it holds "
+                f"{self._contents()}: name the movie with `dataset` in the configuration"
+            )
+        return tuple(movies)
+
+    def _all(self) -> dict[str, h5py.Dataset]:
+        found: dict[str, h5py.Dataset] = {}
+
+        def collect(name: str, item: h5py.HLObject) -> None:
+            if isinstance(item, h5py.Dataset):
+                found[name] = item
+
+        self._file.visititems(collect)
+        return found
+
+    def _contents(self) -> str:
+        found = [f"{name} {item.shape} {item.dtype}" for name, item in self._all().items()]
+        return ", ".join(found) or "no dataset"
+
+    def _read_into(self, block: np.ndarray, start: int) -> None:
+        for i in range(0, len(block), PIECE):
+            piece = block[i : i + PIECE]
+            frames = range(start + i, start + i + len(piece))
+            for channel, dataset in enumerate(self._datasets):
+                try:
+                    piece[..., channel] = dataset[frames.start : frames.stop]
+                except OSError as error:
+                    raise damaged(self.path, _first_unreadable(dataset, frames), error) from error
+
+
+def _first_unreadable(dataset: h5py.Dataset, frames: range) -> int:
+    for frame in frames[:-1]:
+        try:
+            dataset[frame]
+        except OSError:
+            return frame
+    return frames[-1]

@@ -1,0 +1,150 @@
+"""Read movies from TIFF files of every flavour that tifffile knows."""
+
+import math
+import os
+import struct
+
+import numpy as np
+import tifffile
+
+from lib.reader import Header, Recording, RecordingError, damaged, no_frames
+
+
+class TiffRecording(Recording):
+    """Whatever tifffile reads as a stack of 2-D frames.
+
+    Pixels that lie in the file as they are, frame after frame, are read straight from their place. (A mapping
+    of the file would count as the job's memory, and end the job with a bus error where the file is cut off.)
+    Other frames are decoded page by page.
+    """
+
+    def _open(self, dataset: tuple[str, ...]) -> Header:
+        if dataset:
+            raise RecordingError(f"{self.path} is a TIFF and has no dataset {list(dataset)}; unset `dataset`")
+        self._file = tifffile.TiffFile(self.path)
+        series = self._series()
+        first = series[0]
+        self._planes = [plane for part in series for plane in _planes(part)]
+        self._check_complete(series)
+        self._order = self._plane_order(first)
+        self._stored_dtype = first.dtype.newbyteorder(self._file.byteorder)
+        self._plane_shape = first.keyframe.shape[:2]
+        frames, channels = self._order.shape
+        return Header(f"tiff-{first.kind}", frames, *self._plane_shape, channels, first.dtype.name)
+
+    def _series(self) -> list[tifffile.TiffPageSeries]:
+        """Return the series whose frames, one after another, are the movie."""
+        series = list(self._file.series)
+        if not series or any(0 in part.shape for part in series):
+            raise no_frames(self.path)
+        kinds = {(part.keyframe.shape, str(part.dtype)) for part in series}
+        if len(kinds) > 1:
+            found = ", ".join(f"{shape} {dtype}" for shape, dtype in sorted(kinds))
+            raise RecordingError(
+                f"{self.path} holds images of different kinds ({found}); expected frames of one size and "
+                "type: save the movie alone"
+            )
+        # A file written frame by frame with tifffile has a series for each; elsewhere a second series is
+        # another position or resolution.
+        if len(series) > 1 and any(part.kind != "shaped" or "C" in part.axes for part in series):
+            names = ", ".join(f"{part.name or part.index} {part.shape}" for part in series)
+            raise RecordingError(
+                f"{self.path} holds {len(series)} image series ({names}); expected one: save each as a "
+                "recording of its own"
+            )
+        page = series[0].keyframe
+        if page.photometric not in _GREY or page.axes != "YX":
+            raise RecordingError(
+                f"{self.path} holds colour images or volumes (a page is {page.axes} {page.shape}); expected "
+                "2-D frames of grey values: save each channel as pages of its own"
+            )
+        return series
+
+    def _check_complete(self, series: list[tifffile.TiffPageSeries]) -> None:
+        """Find pages that are missing although the headers tell of them."""
+        first = series[0]
+        if len(series) == 1 and first.kind in ("shaped", "imagej") and first.dataoffset is not None:
+            return  # the first page describes all frames, and `_plane` sees where their pixels end
+        if (pages := _broken_after(self._file)) is not None:
+            raise RecordingError(f"{self.path} is cut off or damaged after page {pages}; copy it again")
+        if first.kind == "scanimage":
+            return  # its headers tell how many frames were planned, not how many are in this file
+        told = sum(math.prod(part.shape) // math.prod(part.keyframe.shape) for part in series)
+        if self._file.is_imagej:  # tifffile falls back to the pages it finds where an ImageJ file is cut off
+            told = max(told, self._file.imagej_metadata.get("images", 1))
+        if told != len(self._planes):
+            raise RecordingError(
+                f"{self.path} is cut off or damaged: its header tells of {told} images, {len(self._planes)} "
+                "are there; copy it again"
+            )
+
+    def _plane_order(self, series: tifffile.TiffPageSeries) -> np.ndarray:
+        """Return the (frames, channels) indices of the movie's planes in the order of the file."""
+        steps = {axis: size for axis, size in zip(series.axes, series.shape, strict=True) if size > 1}
+        steps = {axis: size for axis, size in steps.items() if axis not in "YX"}
+        if list(steps) == ["C"] and series.kind != "scanimage":
+            steps = {"T": steps["C"]}  # what tifffile calls frames when it writes ImageJ or OME without axes
+        channels = steps.get("C", 1)
+        if len(steps.keys() - {"C"}) > 1:
+            found = " x ".join(f"{size} {axis}" for axis, size in steps.items())
+            raise RecordingError(
+                f"{self.path} holds {found} images; expected the frames of one plane: save each plane as a "
+                "recording of its own"
+            )
+        order = np.arange(len(self._planes))
+        if len(order) % channels:
+            raise RecordingError(
+                f"{self.path} holds {len(order)} images in {channels} channels, the last frame is not "
+                "complete; copy it again or save it without that frame"
+            )
+        if list(steps)[:1] == ["C"] and len(steps) > 1:
+            return order.reshape(channels, -1).T
+        return order.reshape(-1, channels)
+
+    def _read_into(self, block: np.ndarray, start: int) -> None:
+        for i, channel in np.ndindex(len(block), self.channels):
+            try:
+                block[i, :, :, channel] = self._plane(self._planes[self._order[start + i, channel]])
+            except Exception as error:  # every codec has exceptions of its own
+                raise damaged(self.path, start + i, error) from error
+
+    def _plane(self, plane: "int | tifffile.TiffPage | tifffile.TiffFrame | None") -> np.ndarray:
+        if isinstance(plane, int):
+            size = self._plane_shape[0] * self._plane_shape[1] * self._stored_dtype.itemsize
+            data = os.pread(self._file.filehandle.fileno(), size, plane)
+            if len(data) < size:
+                raise ValueError(f"{len(data)} of its {size} bytes are there")
+            return np.frombuffer(data, self._stored_dtype).reshape(self._plane_shape)
+        if plane is None or not all(plane.databytecounts):
+            raise ValueError("its page is missing")
+        return plane.asarray(maxworkers=1)
+
+
+_GREY = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE)
+
+
+def _planes(series: tifffile.TiffPageSeries) -> list:
+    """Return where each plane is: its offset in the file if it lies there as it is, otherwise its page."""
+    if series.dataoffset is None:
+        return list(series.pages)
+    size = series.keyframe.nbytes
+    return [series.dataoffset + i * size for i in range(series.nbytes // size)]
+
+
+def _broken_after(file: tifffile.TiffFile) -> int | None:
+    """Return after how many pages the chain of pages leads nowhere; None if it ends as it should.
+
+    tifffile only logs this, and the movie would be short without a word.
+    """
+    handle, form = file.filehandle, file.tiff
+    offset, pages = file.pages.first.offset, 0
+    while offset:
+        try:
+            handle.seek(offset)
+            tags = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0]
+            handle.seek(offset + form.tagnosize + tags * form.tagsize)
+            offset = struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]
+        except (struct.error, ValueError):
+            return pages
+        pages += 1
+    return None
