@@ -1,0 +1,226 @@
+"""Dense variational flow between a frame and a reference, coarse to fine.
+
+On each level of a pyramid the flow is started from the coarser level (the coarsest from a rigid shift), the frame is
+warped with it, and the increment that minimises
+
+    sum_k weight_k psi_d(d^T J_k d) + alpha_x psi_s(|d/dx (u + du, v + dv)|^2) + alpha_y psi_s(|d/dy (u + du, v +
+    dv)|^2)
+
+with d = (du, dv, 1) and psi(s2) = (s2 + 1e-5)^a is solved for and passed through a 5 x 5 median.
+
+Brox, Bruhn, Papenberg, Weickert, ECCV 2004; Sun, Roth, Black, CVPR 2010; Flotho et al., J. Biophotonics 2022.
+"""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from .params import FlowParams
+from .pyramid import Table, resample_table
+from .register import valid_mask, warp_frame
+from .rigid import RigidStart
+from .tensor import CS, GC, GRAY
+
+SMALLEST_SIDE = 10  # pixels: the pyramid ends above it
+RIGID_SIDE = 128  # pixels: the rigid start is found on the finest level whose sides are within it
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of the pyramid; tables lead to it from the next finer (or the frame), and from the next coarser one."""
+
+    shape: tuple[int, int]
+    hx: float  # pixel size, in pixels of the full frame
+    hy: float
+    wx: float  # weight of a neighbour along x and y: alpha / h^2
+    wy: float
+    reduce: tuple[tuple[Table, Table], ...]  # per channel (y, x)
+    enlarge: tuple[Table, Table] | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about an estimation that does not depend on the images: levels, finest first, tables, weights."""
+
+    shape: tuple[int, int]
+    channels: int
+    params: FlowParams
+    constancy: int
+    omega: float
+    weights: np.ndarray  # (C,) float32
+    normalisation: tuple[tuple[float, float], ...]  # per channel (offset, scale)
+    levels: tuple[Level, ...]
+    to_frame: tuple[Table, Table]
+
+
+def level_shapes(shape: tuple[int, int], params: FlowParams) -> list[tuple[int, tuple[int, int]]]:
+    """The levels that are solved as (number, (h, w)), finest first."""
+    shapes, level = [], 0
+    while level < params.levels or level == 0:
+        size = tuple(round(side * params.eta**level) for side in shape)
+        if min(size) < SMALLEST_SIDE and level > 0:
+            break
+        shapes.append((level, size))
+        level += 1
+    finest = min(params.finest_level, len(shapes) - 1)
+    return shapes[finest:]
+
+
+def make_plan(reference: np.ndarray, params: FlowParams) -> Plan:
+    """The plan for frames like `reference` (H, W, C)."""
+    shape, channels = reference.shape[:2], reference.shape[2]
+    numbered = level_shapes(shape, params)
+    sigma = params.channel_sigma(channels)
+    levels = []
+    for k, (number, size) in enumerate(numbered):
+        hy, hx = (full / side for full, side in zip(shape, size, strict=True))
+        scale = 1.0 if k == 0 else params.eta ** (-number / 2)
+        ax, ay = (scale * a for a in params.alpha_xy)
+        source = shape if k == 0 else numbered[k - 1][1]
+        reduce = []
+        for sx, sy, _ in sigma:
+            blur = [
+                _extra_sigma(full, source[axis], size[axis], s, first=k == 0)
+                for axis, (full, s) in enumerate(zip(shape, (sy, sx), strict=True))
+            ]
+            reduce.append(tuple(resample_table(source[a], size[a], blur[a]) for a in (0, 1)))
+        coarser = numbered[k + 1][1] if k + 1 < len(numbered) else None
+        enlarge = tuple(resample_table(coarser[a], size[a]) for a in (0, 1)) if coarser else None
+        levels.append(Level(size, hx, hy, ax / hx**2, ay / hy**2, tuple(reduce), enlarge))
+    return Plan(
+        shape=shape,
+        channels=channels,
+        params=params,
+        constancy={"gc": GC, "gray": GRAY, "cs": CS}[params.constancy_assumption],
+        omega=relaxation_factor(params.iterations),
+        weights=np.array(params.channel_weight(channels), np.float32),
+        normalisation=_normalisation(reference, params.channel_normalization),
+        levels=tuple(levels),
+        to_frame=tuple(resample_table(numbered[0][1][a], shape[a]) for a in (0, 1)),
+    )
+
+
+def relaxation_factor(iterations: int) -> float:
+    """Over-relaxation for a number of sweeps: 1.95 from 50 on, less for fewer, which cannot damp what it leaves."""
+    return min(1.95, 2 / (1 + 1.28 / iterations))
+
+
+def _extra_sigma(full: int, source: int, size: int, sigma: float, first: bool) -> float:
+    """Blur to add on the way from `source` to `size` samples, in source samples (variances add).
+
+    A level of pixel size h has the prefilter and an anti-alias Gaussian of (h - 1) / 2 full-resolution pixels behind
+    it.
+    """
+    target = sigma**2 + ((full / size - 1) / 2) ** 2
+    present = 0.0 if first else sigma**2 + ((full / source - 1) / 2) ** 2
+    return float(np.sqrt(max(target - present, 0.0)) * source / full)
+
+
+def _normalisation(reference, mode):
+    low, high = reference.min((0, 1)).astype(float), reference.max((0, 1)).astype(float)
+    if mode == "joint":
+        low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
+    return tuple((float(a), 1.0 / float(b - a) if b > a else 1.0) for a, b in zip(low, high, strict=True))
+
+
+class FlowEstimator:
+    """Estimate the backward flow from frames to one reference.
+
+    Parameters
+    ----------
+    reference : ndarray (H, W) or (H, W, C)
+        Raw intensities; at least 10 pixels a side.
+    params : FlowParams
+    backend : {"numba"}
+
+    Raises
+    ------
+    ValueError
+        For a reference of another dimension, too small, or not finite; an unknown backend; parameters given for another
+        number of channels.
+
+    Notes
+    -----
+    The result for a frame depends on nothing but the frame, the reference and the parameters. One estimator may be
+    called from several threads at once; each has its own workspace.
+    """
+
+    def __init__(self, reference: np.ndarray, params: FlowParams, backend: str = "numba"):
+        reference = np.asarray(reference)
+        if reference.ndim not in (2, 3) or min(reference.shape[:2]) < SMALLEST_SIDE:
+            raise ValueError(
+                f"reference has shape {reference.shape}; expected (H, W) or (H, W, C) with at least {SMALLEST_SIDE}
+                pixels a side"
+            )
+        if not np.isfinite(reference).all():
+            raise ValueError("reference holds NaN or Inf; expected finite intensities")
+        if backend != "numba":
+            raise ValueError(f"backend is {backend!r}; expected 'numba'")
+        from .backend_numba import NumbaBackend
+
+        self.params = params
+        self.reference = reference
+        stack = reference.reshape(*reference.shape[:2], -1).astype(np.float32)
+        self.plan = make_plan(stack, params)
+        self._backend = NumbaBackend(self.plan, stack)
+        fits = [k for k, level in enumerate(self.plan.levels) if max(level.shape) <= RIGID_SIDE]
+        self._rigid_level = fits[0] if fits else len(self.plan.levels) - 1
+        self._rigid = RigidStart(self._backend.images[self._rigid_level])
+        self._local = threading.local()
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        """Flow of one frame.
+
+        Parameters
+        ----------
+        frame : ndarray, shape of the reference
+            Raw finite intensities of any integer or float type.
+
+        Returns
+        -------
+        ndarray (H, W, 2) float32
+            Backward displacement in pixels: reference(x, y) matches frame(x + u, y + v).
+
+        Raises
+        ------
+        ValueError
+            If the frame's shape is not the reference's.
+        """
+        if frame.shape != self.reference.shape:
+            raise ValueError(
+                f"frame has shape {frame.shape}; expected the reference's {self.reference.shape}"
+            )
+        backend, levels = self._backend, self.plan.levels
+        work = self._workspace()
+        backend.load(work, frame.reshape(*frame.shape[:2], -1))
+        k = self._rigid_level
+        x, y = self._rigid(backend.mixed(work, k))
+        backend.shift(work, len(levels) - 1, x * levels[k].hx, y * levels[k].hy)
+        for k in reversed(range(len(levels))):
+            if k + 1 < len(levels):
+                backend.enlarge(work, k)
+            backend.constrain(work, k)
+            backend.solve(work, k)
+            backend.smooth(work, k)
+        return backend.finish(work)
+
+    def register(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Register one frame to the reference.
+
+        Returns
+        -------
+        registered : ndarray, shape and dtype of `frame`
+            The frame warped by `w`; invalid pixels hold the reference.
+        w : ndarray (H, W, 2) float32
+        valid : ndarray (H, W) bool
+            Pixels whose source position lies inside the frame.
+        """
+        w = self(frame)
+        registered = warp_frame(frame, w, fill=self.reference, interpolation=self.params.interpolation_method)
+        return registered, w, valid_mask(w)
+
+    def _workspace(self):
+        if not hasattr(self._local, "work"):
+            self._local.work = self._backend.workspace()
+        return self._local.work

@@ -1,0 +1,68 @@
+"""How every Numba kernel of this package is compiled, and the numerics that they share."""
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.extending import intrinsic
+
+
+class NoAliasCompiler(CompilerBase):
+    """Numba's usual pipeline with its `noalias` flag on: no two array arguments overlap.
+
+    With it LLVM vectorises inner loops over many arrays without run-time overlap checks. A kernel must never be handed
+    two arrays that share memory when it writes to one of them.
+    """
+
+    def define_pipelines(self):
+        self.state.flags.noalias = True
+        return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
+
+
+# Values are finite by contract (readers refuse NaN and Inf), so the compiler may assume so. Results do not depend on
+# threads or batches: one frame is always computed by one thread, by the same machine code.
+_OPTIONS = {"fastmath": True, "error_model": "numpy", "pipeline_class": NoAliasCompiler, "_nrt": False}
+kernel = njit(nogil=True, cache=True, **_OPTIONS)
+inlined = njit(forceinline=True, **_OPTIONS)
+
+
+@intrinsic
+def _float_bits(typingctx, x):
+    return types.int32(types.float32), lambda c, b, s, a: b.bitcast(a[0], ir.IntType(32))
+
+
+@intrinsic
+def _bits_float(typingctx, n):
+    return types.float32(types.int32), lambda c, b, s, a: b.bitcast(a[0], ir.FloatType())
+
+
+_F = np.float32
+# log2(1 + f) / f on [sqrt(1/2) - 1, sqrt(2) - 1] and 2^r on [-1/2, 1/2]: Chebyshev fits, lowest power first.
+LOG2 = tuple(_F(c) for c in np.polynomial.chebyshev.Chebyshev.interpolate(
+    lambda f: np.log1p(f) / f / np.log(2), 8, domain=[np.sqrt(0.5) - 1, np.sqrt(2) - 1]
+).convert(kind=np.polynomial.Polynomial).coef)  # fmt: skip
+EXP2 = tuple(_F(c) for c in np.polynomial.chebyshev.Chebyshev.interpolate(
+    np.exp2, 5, domain=[-0.5, 0.5]
+).convert(kind=np.polynomial.Polynomial).coef)  # fmt: skip
+
+
+@inlined
+def power(x, p):
+    """x**p for float32 x > 0 (normal numbers), to about 1e-6 relative.
+
+    The exponent is split off and the rest goes through polynomials, so that LLVM can vectorise it; a call of the
+    library's pow would not.
+    """
+    bits = _float_bits(x)
+    exponent = (bits - np.int32(0x3F3504F3)) >> np.int32(23)
+    f = _bits_float(np.int32(bits - (exponent << np.int32(23)))) - _F(1)
+    series = LOG2[8]
+    for k in (7, 6, 5, 4, 3, 2, 1, 0):
+        series = series * f + LOG2[k]
+    y = p * (_F(exponent) + f * series)
+    n = np.int32(np.floor(y + _F(0.5)))
+    r = y - _F(n)
+    series = EXP2[5]
+    for k in (4, 3, 2, 1, 0):
+        series = series * r + EXP2[k]
+    return series * _bits_float(np.int32((n + np.int32(127)) << np.int32(23)))

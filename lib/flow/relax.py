@@ -1,0 +1,176 @@
+"""Solve for the flow of a level: lagged nonlinearity around red-black successive over-relaxation.
+
+The minimiser of the energy satisfies, per pixel and with U = (u, v) the total flow and d = (u - u0, v - v0, 1),
+
+    sum_k weight_k psi_d'(d^T J_k d) (J_k d)_c  +  sum over neighbours n of  w_n (U_c - U_c,n) = 0,     c = 1, 2
+
+with w_n = alpha psi_s' / h^2 along the neighbour's axis. Every `lag` sweeps psi' is taken at the present flow; the
+linear system in between is relaxed with a 2 x 2 block per pixel:  U += omega (A^-1 (b + sum_n w_n U_n) - U).
+
+Neighbours outside the image have no term, which is the natural (Neumann) boundary: their ghost cells stay zero and do
+not count in the diagonal. Cells without a pixel get zero coefficients and stay zero.
+
+Storage (see layout): a flow is the four arrays (u_red, u_black, v_red, v_black); the system is two arrays (red,
+black) of (5, h + 4, n + 32) with the inverse block I11, I12, I22 and the right-hand side B1, B2.
+"""
+
+import numpy as np
+
+from .jit import inlined, kernel, power
+from .layout import LINE
+from .tensor import J11, J12, J13, J22, J23, J33
+
+I11, I12, I22, B1, B2 = range(5)
+LEFT, RIGHT, UP, DOWN = range(4)
+_F, _N = np.float32, np.uint64
+EPSILON = _F(1e-5)  # psi(s2) = (s2 + EPSILON)^a
+
+
+@inlined
+def _data_row(J, k, weight, u0, v0, u, v, a_data, S, y):
+    """Row y of the data term of channel k: block entries to S[I11..I22], right-hand side to S[B1..B2]."""
+    p, factor, keep = a_data - _F(1), a_data * weight, _F(0) if k == 0 else _F(1)
+    for j in range(u.shape[1] - 2 * LINE):
+        i = _N(j + LINE)
+        du, dv = u[y, i] - u0[y, i], v[y, i] - v0[y, i]
+        j11, j12, j22, j13, j23 = (
+            J[k, J11, y, i],
+            J[k, J12, y, i],
+            J[k, J22, y, i],
+            J[k, J13, y, i],
+            J[k, J23, y, i],
+        )
+        s2 = du * (j11 * du + _F(2) * (j12 * dv + j13)) + dv * (j22 * dv + _F(2) * j23) + J[k, J33, y, i]
+        psi = factor * power(max(s2, _F(0)) + EPSILON, p)
+        S[I11, y, i] = keep * S[I11, y, i] + psi * j11
+        S[I12, y, i] = keep * S[I12, y, i] + psi * j12
+        S[I22, y, i] = keep * S[I22, y, i] + psi * j22
+        S[B1, y, i] = keep * S[B1, y, i] + psi * (j11 * u0[y, i] + j12 * v0[y, i] - j13)
+        S[B2, y, i] = keep * S[B2, y, i] + psi * (j12 * u0[y, i] + j22 * v0[y, i] - j23)
+
+
+@inlined
+def _invert_row(neighbours, S, y):
+    """Add the smoothness diagonal to each block of row y and invert it; zero where there is no pixel."""
+    for j in range(neighbours.shape[1] - 2 * LINE):
+        i = _N(j + LINE)
+        diagonal = neighbours[y, i]
+        a, b, d = S[I11, y, i] + diagonal, S[I12, y, i], S[I22, y, i] + diagonal
+        scale = _F(1) / (a * d - b * b)
+        scale = scale if diagonal > _F(0) else _F(0)
+        S[I11, y, i] = scale * d
+        S[I12, y, i] = -scale * b
+        S[I22, y, i] = scale * a
+
+
+@inlined
+def _relax_row(u, v, u_other, v_other, S, y, s, wx, wy, omega):
+    """One half-sweep over row y of one colour with constant neighbour weights."""
+    for j in range(u.shape[1] - 2 * LINE):
+        i, left, right = _N(j + LINE), _N(j + LINE - 1 + s), _N(j + LINE + s)
+        ru = S[B1, y, i] + wx * (u_other[y, left] + u_other[y, right]) + wy * (u_other[y - 1, i] + u_other[y + 1, i])
+        rv = S[B2, y, i] + wx * (v_other[y, left] + v_other[y, right]) + wy * (v_other[y - 1, i] + v_other[y + 1, i])
+        u[y, i] += omega * (S[I11, y, i] * ru + S[I12, y, i] * rv - u[y, i])
+        v[y, i] += omega * (S[I12, y, i] * ru + S[I22, y, i] * rv - v[y, i])
+
+
+@kernel
+def renew_system(J, weights, start, flow, a_data, neighbours, S):
+    """The linear system at the present flow: psi_d' by psi(s2) = (s2 + 1e-5)^a_data, one 2 x 2 block per pixel.
+
+    J (red, black) of (C, 6, h + 4, n + 32); weights (C,); start and flow (u_red, u_black, v_red, v_black); neighbours
+    (red, black) with the sum of each pixel's neighbour weights, zero where there is no pixel.
+    """
+    a_data = _F(a_data)
+    for y in range(2, flow[0].shape[0] - 2):
+        for k in range(weights.size):
+            _data_row(J[0], k, weights[k], start[0], start[2], flow[0], flow[2], a_data, S[0], y)
+            _data_row(J[1], k, weights[k], start[1], start[3], flow[1], flow[3], a_data, S[1], y)
+        _invert_row(neighbours[0], S[0], y)
+        _invert_row(neighbours[1], S[1], y)
+
+
+@kernel
+def sweep(S, wx, wy, omega, sweeps, flow):
+    """`sweeps` red-black sweeps with the neighbour weights wx, wy (alpha / h^2 per axis) everywhere.
+
+    All sweeps go over the rows together, each two rows behind the one before, so that the rows in work stay in cache.
+    The order of updates that depend on each other, and so the result, is that of separate sweeps.
+    """
+    h = flow[0].shape[0] - 4
+    wx, wy, omega = _F(wx), _F(wy), _F(omega)
+    for front in range(2, h + 2 + 2 * sweeps):
+        for k in range(sweeps):
+            y = front - 2 * k
+            if 2 <= y < h + 2:
+                _relax_row(flow[0], flow[2], flow[1], flow[3], S[0], y, y & 1, wx, wy, omega)
+            if 3 <= y < h + 3:
+                _relax_row(flow[1], flow[3], flow[0], flow[2], S[1], y - 1, y & 1, wx, wy, omega)
+
+
+@inlined
+def _edge_row(u, v, u_other, v_other, y, s, h, w, wx, wy, per_x, per_y, a, E, neighbours):
+    """Neighbour weights alpha psi_s'(|difference|^2 / h^2) / h^2 of row y, and their sum; zero across the border."""
+    p = a - _F(1)
+    for j in range((w - s + 1) // 2):
+        i, left, right = _N(j + LINE), _N(j + LINE - 1 + s), _N(j + LINE + s)
+        x = 2 * j + s
+        du, dv = u_other[y, left] - u[y, i], v_other[y, left] - v[y, i]
+        E[LEFT, y, i] = wx * a * power((du * du + dv * dv) * per_x + EPSILON, p) if x > 0 else _F(0)
+        du, dv = u_other[y, right] - u[y, i], v_other[y, right] - v[y, i]
+        E[RIGHT, y, i] = wx * a * power((du * du + dv * dv) * per_x + EPSILON, p) if x < w - 1 else _F(0)
+        du, dv = u_other[y - 1, i] - u[y, i], v_other[y - 1, i] - v[y, i]
+        E[UP, y, i] = wy * a * power((du * du + dv * dv) * per_y + EPSILON, p) if y > 2 else _F(0)
+        du, dv = u_other[y + 1, i] - u[y, i], v_other[y + 1, i] - v[y, i]
+        E[DOWN, y, i] = wy * a * power((du * du + dv * dv) * per_y + EPSILON, p) if y < h + 1 else _F(0)
+        neighbours[y, i] = E[LEFT, y, i] + E[RIGHT, y, i] + E[UP, y, i] + E[DOWN, y, i]
+
+
+@kernel
+def renew_edges(flow, w, wx, wy, hx, hy, a_smooth, E, neighbours):
+    """Neighbour weights at the present flow for a_smooth < 1: E (red, black) of (4, h + 4, n + 32), and their sums."""
+    h = flow[0].shape[0] - 4
+    per_x, per_y = _F(1 / (hx * hx)), _F(1 / (hy * hy))
+    wx, wy, a = _F(wx), _F(wy), _F(a_smooth)
+    for y in range(2, h + 2):
+        s = y & 1
+        _edge_row(flow[0], flow[2], flow[1], flow[3], y, s, h, w, wx, wy, per_x, per_y, a, E[0], neighbours[0])
+        _edge_row(flow[1], flow[3], flow[0], flow[2], y, 1 - s, h, w, wx, wy, per_x, per_y, a, E[1], neighbours[1])
+
+
+@inlined
+def _relax_edge_row(u, v, u_other, v_other, S, E, y, s, omega):
+    """`_relax_row` with a weight per neighbour."""
+    for j in range(u.shape[1] - 2 * LINE):
+        i, left, right = _N(j + LINE), _N(j + LINE - 1 + s), _N(j + LINE + s)
+        wl, wr, wu, wd = E[LEFT, y, i], E[RIGHT, y, i], E[UP, y, i], E[DOWN, y, i]
+        ru = (
+            S[B1, y, i]
+            + wl * u_other[y, left]
+            + wr * u_other[y, right]
+            + wu * u_other[y - 1, i]
+            + wd * u_other[y + 1, i]
+        )
+        rv = (
+            S[B2, y, i]
+            + wl * v_other[y, left]
+            + wr * v_other[y, right]
+            + wu * v_other[y - 1, i]
+            + wd * v_other[y + 1, i]
+        )
+        u[y, i] += omega * (S[I11, y, i] * ru + S[I12, y, i] * rv - u[y, i])
+        v[y, i] += omega * (S[I12, y, i] * ru + S[I22, y, i] * rv - v[y, i])
+
+
+@kernel
+def sweep_edges(S, E, omega, sweeps, flow):
+    """`sweep` with the neighbour weights E of `renew_edges`."""
+    h = flow[0].shape[0] - 4
+    omega = _F(omega)
+    for front in range(2, h + 2 + 2 * sweeps):
+        for k in range(sweeps):
+            y = front - 2 * k
+            if 2 <= y < h + 2:
+                _relax_edge_row(flow[0], flow[2], flow[1], flow[3], S[0], E[0], y, y & 1, omega)
+            if 3 <= y < h + 3:
+                _relax_edge_row(flow[1], flow[3], flow[0], flow[2], S[1], E[1], y - 1, y & 1, omega)
