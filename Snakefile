@@ -1,0 +1,50 @@
+"""flowsession: motion-correct a whole two-photon session. `snakemake --list` tells what the rules do."""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# A file given with --configfile stands alone: the project's own settings are not mixed into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/session.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/stage1.smk"
+include: "rules/stage2.smk"
+include: "rules/stage3.smk"
+include: "rules/summary.smk"
+
+
+report: "rules/captions/workflow.rst"
+
+
+onsuccess:
+    trust(FOLDERS, VERIFIED, since_ns=STARTED)
+
+
+onerror:
+    trust(FOLDERS, VERIFIED, since_ns=STARTED)
+
+
+rule all:
+    """Everything: compensated movies, displacements, masks, aligned movies and the summary."""
+    default_target: True
+    input:
+        # by name, because Snakemake does not miss a file that nobody asks for
+        [path for kind in RECORDING_RESULTS for path in session.paths(kind)],
+        [session.path(kind) for kind in SESSION_RESULTS],
+
+
+rule stage1:
+    """Motion within the recordings only: compensated movies, their averages and masks."""
+    input:
+        session.paths("average"),
+
+
+rule stage2:
+    """Stage 1, and the displacement of every recording into the common frame."""
+    input:
+        session.paths("to_reference"),

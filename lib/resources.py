@@ -1,0 +1,77 @@
+"""How much memory and time jobs need, told from the headers alone (standard library only).
+
+Schedulers kill what exceeds its request, so the figures are on the safe side: about 1.5 times the memory and
+several times the time measured with the benchmarks of the rules. Every further attempt asks for more.
+"""
+
+import re
+from math import ceil
+
+from lib.session import RecordingInfo
+
+BASE_MB = 350  # the interpreter with NumPy, SciPy, Numba and HDF5 loaded
+BATCH_BYTES = 32 * 2**20  # raw frames of one batch
+
+# Milliseconds for a frame of 512 x 512 on one slow core, about three times what was measured.
+FRAME_MS = {"fast": 60, "balanced": 120, "quality": 600}
+
+
+def batch_frames(recording: RecordingInfo, threads: int, buffer_size: int | str = "auto") -> int:
+    """Return how many frames to compensate at once: what fits `BATCH_BYTES`, at least two for each thread."""
+    if buffer_size != "auto":
+        return buffer_size
+    return min(recording.frames, max(2 * threads, BATCH_BYTES // frame_bytes(recording), 1))
+
+
+def frame_bytes(recording: RecordingInfo) -> int:
+    """Return the bytes of one frame as it is in the file."""
+    bits = int(re.search(r"\d+$", recording.dtype)[0])  # "uint16"
+    return recording.height * recording.width * recording.channels * bits // 8
+
+
+def compensation_mb(recording: RecordingInfo, threads: int, batch: int, attempt: int) -> int:
+    """Memory of compensate_recording in MB: batches in flight, a workspace per thread, the reference."""
+    pixels = recording.height * recording.width
+    in_flight = 3 * batch * (2 * frame_bytes(recording) + 9 * pixels)  # raw, registered, flow, mask
+    workspaces = threads * pixels * (300 + 60 * recording.channels)
+    reference = pixels * recording.channels * 8 * 8
+    return _grown(BASE_MB + (in_flight + workspaces + reference) / 1e6, attempt)
+
+
+def compensation_minutes(recording: RecordingInfo, threads: int, quality: str, attempt: int) -> int:
+    """Time of compensate_recording in minutes, the reference (up to 450 frames twice) included."""
+    pixels = recording.height * recording.width * recording.channels
+    frames = recording.frames + 1000
+    return _grown(10 + frames * FRAME_MS[quality] * pixels / 512**2 / threads / 60_000, attempt)
+
+
+def streaming_mb(recording: RecordingInfo, attempt: int) -> int:
+    """Memory in MB of a job that reads a movie in blocks and keeps some images in double precision."""
+    images = recording.height * recording.width * recording.channels * 8 * 30
+    return _grown(BASE_MB + (4 * BATCH_BYTES + images) / 1e6, attempt)
+
+
+def aligning_mb(recording: RecordingInfo, chunk: int, attempt: int) -> int:
+    """Memory of align_recording in MB: frames before and after, several chunks in flight."""
+    return streaming_mb(recording, attempt) + _grown(6 * chunk * frame_bytes(recording) / 1e6, attempt)
+
+
+def between_mb(recording: RecordingInfo, attempt: int) -> int:
+    """Memory of align_average in MB: the flow's workspace at full size and a dozen images."""
+    pixels = recording.height * recording.width
+    return _grown(BASE_MB + pixels * (600 + 200 * recording.channels) / 1e6, attempt)
+
+
+def streaming_minutes(recording: RecordingInfo, attempt: int) -> int:
+    """Time in minutes of a job that reads or writes a movie once, on a slow disk (20 MB/s)."""
+    return _grown(5 + recording.frames * frame_bytes(recording) / 20e6 / 60, attempt)
+
+
+def session_mb(recordings: tuple[RecordingInfo, ...], attempt: int) -> int:
+    """Memory in MB of a job that holds masks, displacements and averages of all recordings, twice."""
+    pixels = sum(r.height * r.width * (2 + 8 + 8 * r.channels) for r in recordings)
+    return _grown(BASE_MB + 2 * pixels / 1e6, attempt)
+
+
+def _grown(amount: float, attempt: int) -> int:
+    return ceil(amount * (1 + 0.5 * (attempt - 1)))

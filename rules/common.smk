@@ -1,0 +1,115 @@
+# What all rules share: the checked settings, the session, input functions and resources. No rules here.
+
+import json
+import os
+import time
+from functools import lru_cache
+
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+from lib import resources
+from lib.config import ConfigError, load
+from lib.session import SessionError, open_session
+from lib.status import mark_damage, stamp, trust
+from lib.version import KERNEL
+
+try:
+    settings = load(config, os.path.join(workflow.basedir, "config", "session.schema.json"))
+    session = open_session(settings)
+except (ConfigError, SessionError) as error:
+    raise WorkflowError(str(error)) from None
+
+options = settings["flow_options"]
+
+FOLDERS = [os.path.dirname(path) for path in [*session.paths("status"), session.path("final_status")]]
+VERIFIED = os.path.join(session.output_root, ".verified.json")
+STARTED = time.time_ns()
+
+# Jobs on a cluster parse this too, while others write: only the main process looks for damage.
+if workflow.is_main_process:
+    for damage in mark_damage(FOLDERS, VERIFIED):
+        logger.warning(f"Damaged: {damage}")
+
+# What the compensated frames depend on. What cannot change them (threads, batches, which files to keep) is no
+# parameter of the rule, because Snakemake redoes a recording whose parameters have changed.
+COMPENSATION = {
+    key: value
+    for key, value in options.items()
+    if key not in ("buffer_size", "save_w", "save_valid_idx", "save_meta_info")
+}
+
+ALIGNED_MOVIE = {"TIFF": "aligned_tiff", "HDF5": "aligned_hdf5", "none": None}[
+    settings["align_output_format"]
+]
+
+RECORDING_RESULTS = ["compensated", "reference", "status", "average", "mask", "to_reference", "aligned_mask"]
+RECORDING_RESULTS += ["valid"] if options["save_valid_idx"] else []
+RECORDING_RESULTS += ["statistics"] if options["save_meta_info"] else []
+RECORDING_RESULTS += ["flow"] if options["save_w"] else []
+RECORDING_RESULTS += [ALIGNED_MOVIE] if ALIGNED_MOVIE else []
+SESSION_RESULTS = ["center", "final_png", "final_npz", "final_mat", "final_status"]
+SESSION_RESULTS += ["summary_figure", "summary_table"]
+
+BETWEEN = (
+    "cc_upsample",
+    "sigma_smooth",
+    "alpha_between",
+    "iterations_between",
+    "stage2_constancy_assumption",
+)
+
+
+def recording(wildcards):
+    """What is known about the job's recording."""
+    try:
+        return session.by_name[wildcards.recording]
+    except KeyError:
+        raise WorkflowError(
+            f"'{wildcards.recording}' is none of the recordings: {', '.join(session.names)}"
+        ) from None
+
+
+def threads(wildcards):
+    """Threads of a job that registers or warps frames."""
+    if settings["n_workers"] > 0:
+        return settings["n_workers"]
+    if workflow.non_local_exec:
+        raise WorkflowError(
+            "n_workers: -1 means all cores of one machine, but jobs go to a cluster; give a number."
+        )
+    return workflow.cores
+
+
+def batch(wildcards, threads):
+    """Frames compensated at once."""
+    return resources.batch_frames(recording(wildcards), threads, options["buffer_size"])
+
+
+def align_chunk(wildcards, threads):
+    """Frames aligned at once."""
+    return resources.batch_frames(recording(wildcards), threads, settings["align_chunk_size"])
+
+
+def center_average(wildcards):
+    """The average of the center; known once select_center has run, and unchanged if it chose the same again."""
+    chosen = checkpoints.select_center.get().output.center
+    return session.path("average", read_center(chosen, os.stat(chosen).st_mtime_ns))
+
+
+@lru_cache
+def read_center(path, mtime_ns):
+    """The name in center.json, read once for all recordings; its time tells whether it is still the same file."""
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)["center"]
+
+
+def damage_stamp(rule):
+    """Input function: the file that makes a rule run again, once its outputs were found damaged."""
+
+    def existing_stamp(wildcards):
+        of_recording = session.path("status", wildcards.recording) if wildcards.keys() else None
+        path = stamp(os.path.dirname(of_recording or session.path("final_status")), rule)
+        return [path] if os.path.exists(path) else []
+
+    return existing_stamp

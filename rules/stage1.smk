@@ -1,0 +1,59 @@
+# Stage 1: motion within each recording.
+
+
+rule compensate_recording:
+    """Register all frames of a recording to its reference; goes on where a killed job stopped."""
+    input:
+        recording=lambda wildcards: recording(wildcards).path,
+        reference=session.reference_image or [],
+        damaged=damage_stamp("compensate_recording"),
+    output:
+        compensated=session.path("compensated"),
+        valid=session.path("valid") if options["save_valid_idx"] else temp(session.path("valid")),
+        reference=session.path("reference"),
+        statistics=session.path("statistics") if options["save_meta_info"] else [],
+        flow=session.path("flow") if options["save_w"] else [],
+        status=session.path("status"),
+    log:
+        "logs/compensate_recording/{recording}.log",
+    benchmark:
+        "benchmarks/compensate_recording/{recording}.tsv"
+    threads: threads
+    resources:
+        mem_mb=lambda wildcards, threads, attempt: resources.compensation_mb(
+            recording(wildcards), threads, batch(wildcards, threads), attempt
+        ),
+        runtime=lambda wildcards, threads, attempt: resources.compensation_minutes(
+            recording(wildcards), threads, options["quality_setting"], attempt
+        ),
+    params:
+        options=COMPENSATION,
+        dataset=settings["dataset"],
+        # a source that was exchanged for an older file is noticed by its size or shape
+        source=lambda wildcards: recording(wildcards).facts,
+        kernel=KERNEL,
+        batch=batch,
+    script:
+        "../scripts/compensate_recording.py"
+
+
+rule average_recording:
+    """Average the compensated frames, and find the pixels that are valid in all of them."""
+    input:
+        compensated=session.path("compensated"),
+        valid=session.path("valid"),
+        damaged=damage_stamp("average_recording"),
+    output:
+        average=session.path("average"),
+        mask=session.path("mask"),
+    log:
+        "logs/average_recording/{recording}.log",
+    benchmark:
+        "benchmarks/average_recording/{recording}.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: resources.streaming_mb(recording(wildcards), attempt),
+        runtime=lambda wildcards, attempt: resources.streaming_minutes(recording(wildcards), attempt),
+    params:
+        kernel=KERNEL,
+    script:
+        "../scripts/average_recording.py"

@@ -1,0 +1,45 @@
+# Stage 2: motion between the recordings, from their averages.
+
+
+checkpoint select_center:
+    """Choose the recording that defines the common frame, and score how alike all recordings are."""
+    input:
+        averages=session.paths("average"),
+        damaged=damage_stamp("select_center"),
+    output:
+        center=session.path("center"),
+    log:
+        "logs/select_center.log",
+    benchmark:
+        "benchmarks/select_center.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: resources.session_mb(session.recordings, attempt),
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        names=session.names,
+        center=session.center,
+        kernel=KERNEL,
+    script:
+        "../scripts/select_center.py"
+
+
+rule align_average:
+    """Find the displacement from a recording's average to the center's; zero for the center itself."""
+    input:
+        average=session.path("average"),
+        center=center_average,
+        damaged=damage_stamp("align_average"),
+    output:
+        to_reference=session.path("to_reference"),
+    log:
+        "logs/align_average/{recording}.log",
+    benchmark:
+        "benchmarks/align_average/{recording}.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: resources.between_mb(recording(wildcards), attempt),
+        runtime=lambda wildcards, attempt: 20 * attempt,
+    params:
+        options={key: settings[key] for key in BETWEEN},
+        kernel=KERNEL,
+    script:
+        "../scripts/align_average.py"

@@ -1,0 +1,59 @@
+# Stage 3: everything in the common frame.
+
+
+rule align_recording:
+    """Warp a recording's mask and movie into the common frame."""
+    input:
+        compensated=session.path("compensated") if ALIGNED_MOVIE else [],
+        mask=session.path("mask"),
+        to_reference=session.path("to_reference"),
+        center=center_average,
+        damaged=damage_stamp("align_recording"),
+    output:
+        mask=session.path("aligned_mask"),
+        movie=session.path(ALIGNED_MOVIE) if ALIGNED_MOVIE else [],
+    log:
+        "logs/align_recording/{recording}.log",
+    benchmark:
+        "benchmarks/align_recording/{recording}.tsv"
+    threads: threads
+    resources:
+        mem_mb=lambda wildcards, threads, attempt: resources.aligning_mb(
+            recording(wildcards), align_chunk(wildcards, threads), attempt
+        ),
+        runtime=lambda wildcards, attempt: resources.streaming_minutes(recording(wildcards), attempt),
+    params:
+        interpolation=options["interpolation_method"],
+        kernel=KERNEL,
+        chunk=align_chunk,
+    script:
+        "../scripts/align_recording.py"
+
+
+rule intersect_masks:
+    """Find the pixels that are valid in every frame of every recording, and gather the session's arrays."""
+    input:
+        center=session.path("center"),
+        masks=session.paths("mask"),
+        aligned_masks=session.paths("aligned_mask"),
+        to_reference=session.paths("to_reference"),
+        averages=session.paths("average"),
+        damaged=damage_stamp("intersect_masks"),
+    output:
+        png=session.path("final_png"),
+        npz=session.path("final_npz"),
+        mat=session.path("final_mat"),
+        status=session.path("final_status"),
+    log:
+        "logs/intersect_masks.log",
+    benchmark:
+        "benchmarks/intersect_masks.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: resources.session_mb(session.recordings, attempt),
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        names=session.names,
+        movies=session.paths("compensated"),
+        aligned_movies=session.paths(ALIGNED_MOVIE) if ALIGNED_MOVIE else [],
+    script:
+        "../scripts/intersect_masks.py"

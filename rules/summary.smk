@@ -1,0 +1,32 @@
+# What a person looks at first.
+
+
+rule summarize_session:
+    """Draw averages before and after and the session mask, and list one row of figures per recording."""
+    input:
+        recordings=[recording.path for recording in session.recordings],
+        averages=session.paths("average"),
+        masks=session.paths("mask"),
+        to_reference=session.paths("to_reference"),
+        statistics=session.paths("statistics") if options["save_meta_info"] else [],
+        final_mask=session.path("final_png"),
+        center=session.path("center"),
+        damaged=damage_stamp("summarize_session"),
+    output:
+        figure=report(
+            session.path("summary_figure"), caption="captions/summary_figure.rst", category="Session"
+        ),
+        table=report(session.path("summary_table"), caption="captions/summary_table.rst", category="Session"),
+    log:
+        "logs/summarize_session.log",
+    benchmark:
+        "benchmarks/summarize_session.tsv"
+    resources:
+        mem_mb=lambda wildcards, attempt: resources.session_mb(session.recordings, attempt),
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        names=session.names,
+        dataset=settings["dataset"],
+        status=session.paths("status"),
+    script:
+        "../scripts/summarize_session.py"

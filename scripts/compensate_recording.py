@@ -1,0 +1,151 @@
+"""Register the frames of one recording to its reference."""
+
+import os
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+
+from lib import status
+from lib.compensation import STATISTICS, compensate
+from lib.flow import FlowParams
+from lib.logs import job_log
+from lib.partial import CompensationStore
+from lib.progress import Progress
+from lib.recording import RecordingError, open_recording
+from lib.reference import build_reference, reference_indices
+
+
+def compensate_recording(
+    *,
+    source: str,
+    folder: str,
+    options: dict,
+    kernel: str,
+    reference_image: str | None = None,
+    dataset: str | list[str] | None = None,
+    save_flow: bool = False,
+    batch: int | None = None,
+    threads: int = 1,
+) -> dict:
+    """Write the compensated movie, masks, reference and statistics of `source` into `folder`.
+
+    What a killed call with the same arguments left in the folder is continued.
+
+    Parameters
+    ----------
+    source, folder : path
+        The recording, and where results go.
+    options : dict
+        What the frames depend on: `flow_options` of the configuration without the keys that say what to keep.
+    kernel : str
+        The version of the method.
+    reference_image : path, optional
+        The reference; by default it is built from the frames `options["reference_frames"]`.
+    dataset : str or list of str, optional
+        HDF5 datasets of the movie.
+    save_flow : bool
+        Write w.h5.
+    batch, threads : int
+        Frames at once, and threads. Results do not depend on them.
+
+    Returns
+    -------
+    dict
+        The facts for status.json.
+    """
+    started = time.perf_counter()
+    stat = os.stat(source)
+    fingerprint = {
+        "source": {"name": Path(source).name, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns},
+        "parameters": options,
+        "versions": {"kernel": kernel, "python": platform.python_version(), "numpy": np.__version__},
+    }
+    params = flow_params(options)
+    with open_recording(source, dataset=dataset, bin_size=options["bin_size"]) as recording:
+        typename = options["output_typename"]
+        store = CompensationStore(
+            folder,
+            frames=recording.frames,
+            frame_shape=recording.frame_shape,
+            dtype=recording.dtype if typename == "source" else np.dtype(typename),
+            fingerprint=fingerprint,
+            statistics=STATISTICS,
+            save_w=save_flow,
+        )
+        reference = store.load_reference()
+        if reference is None:
+            if reference_image:
+                reference = read_reference(reference_image, recording.frame_shape)
+            else:
+                indices = reference_indices(options["reference_frames"], recording.frames)
+                reference = build_reference(recording, params, indices=indices, threads=threads)
+            store.save_reference(reference)
+        with Progress(recording.frames, Path(source).stem) as progress:
+            compensate(recording, reference, params, store, threads=threads, batch=batch, progress=progress)
+        store.finish(compression=None if options["compression"] == "none" else options["compression"])
+        seconds = time.perf_counter() - started
+        return fingerprint | {
+            "stage1": "done",
+            "frames": recording.frames,
+            "shape": list(recording.frame_shape),
+            "dtype": recording.dtype.name,
+            "seconds": round(seconds, 3),
+            "frames_per_second": round(recording.frames / seconds, 1),
+        }
+
+
+def flow_params(options: dict) -> FlowParams:
+    """Return the parameters of the flow among `flow_options`."""
+    names = set(FlowParams.__dataclass_fields__)
+    return FlowParams(
+        quality=options["quality_setting"],
+        **{key: value for key, value in options.items() if key in names},
+    )
+
+
+def read_reference(path: str, frame_shape: tuple[int, ...]) -> np.ndarray:
+    """Read an image, or average a stack of them, to register to.
+
+    Raises
+    ------
+    RecordingError
+        It has not the shape of the recording's frames.
+    """
+    if Path(path).suffix == ".npy":
+        image = np.load(path, allow_pickle=False).astype(np.float64)
+    else:
+        with open_recording(path) as stack:
+            image = stack.read(0, stack.frames).mean(axis=0, dtype=np.float64)
+    if image.shape != frame_shape:
+        raise RecordingError(
+            f"{path}: the reference image has shape {image.shape}, but frames have {frame_shape}; "
+            "give an image of the same size in flow_options.reference_frames."
+        )
+    return image
+
+
+def main(snakemake):
+    with job_log(snakemake.log[0]):
+        folder = Path(snakemake.output.compensated).parent
+        status.begin(folder, snakemake.rule)
+        facts = compensate_recording(
+            source=snakemake.input.recording,
+            folder=folder,
+            options=snakemake.params.options,
+            kernel=snakemake.params.kernel,
+            reference_image=snakemake.input.get("reference"),
+            dataset=snakemake.params.dataset,
+            save_flow=bool(snakemake.output.get("flow")),
+            batch=snakemake.params.batch,
+            threads=snakemake.threads,
+        )
+        if not snakemake.output.get("statistics"):  # save_meta_info: false
+            (folder / "statistics.npz").unlink()
+        written = [path for path in snakemake.output if path != snakemake.output.status]
+        status.record(folder, snakemake.rule, written, **facts)
+
+
+if __name__ == "__main__":
+    main(snakemake)
