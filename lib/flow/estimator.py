@@ -150,8 +150,8 @@ class FlowEstimator:
         reference = np.asarray(reference)
         if reference.ndim not in (2, 3) or min(reference.shape[:2]) < SMALLEST_SIDE:
             raise ValueError(
-                f"reference has shape {reference.shape}; expected (H, W) or (H, W, C) with at least {SMALLEST_SIDE}
-                pixels a side"
+                f"reference has shape {reference.shape}; expected (H, W) or (H, W, C), "
+                f"at least {SMALLEST_SIDE} pixels a side"
             )
         if not np.isfinite(reference).all():
             raise ValueError("reference holds NaN or Inf; expected finite intensities")
@@ -187,16 +187,9 @@ class FlowEstimator:
         ValueError
             If the frame's shape is not the reference's.
         """
-        if frame.shape != self.reference.shape:
-            raise ValueError(
-                f"frame has shape {frame.shape}; expected the reference's {self.reference.shape}"
-            )
         backend, levels = self._backend, self.plan.levels
         work = self._workspace()
-        backend.load(work, frame.reshape(*frame.shape[:2], -1))
-        k = self._rigid_level
-        x, y = self._rigid(backend.mixed(work, k))
-        backend.shift(work, len(levels) - 1, x * levels[k].hx, y * levels[k].hy)
+        backend.shift(work, len(levels) - 1, *self._start(work, frame))
         for k in reversed(range(len(levels))):
             if k + 1 < len(levels):
                 backend.enlarge(work, k)
@@ -204,6 +197,10 @@ class FlowEstimator:
             backend.solve(work, k)
             backend.smooth(work, k)
         return backend.finish(work)
+
+    def translation(self, frame: np.ndarray) -> tuple[float, float]:
+        """The rigid part alone, from which `__call__` starts: (u, v) in pixels, by phase correlation."""
+        return self._start(self._workspace(), frame)
 
     def register(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Register one frame to the reference.
@@ -219,6 +216,15 @@ class FlowEstimator:
         w = self(frame)
         registered = warp_frame(frame, w, fill=self.reference, interpolation=self.params.interpolation_method)
         return registered, w, valid_mask(w)
+
+    def _start(self, work, frame):
+        """Load a frame into the workspace and find its translation."""
+        if frame.shape != self.reference.shape:
+            raise ValueError(f"frame has shape {frame.shape}; expected the reference's {self.reference.shape}")
+        self._backend.load(work, frame.reshape(*frame.shape[:2], -1))
+        level = self.plan.levels[self._rigid_level]
+        x, y = self._rigid(self._backend.mixed(work, self._rigid_level))
+        return x * level.hx, y * level.hy
 
     def _workspace(self):
         if not hasattr(self._local, "work"):

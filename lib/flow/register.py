@@ -31,16 +31,14 @@ def _sample(frame, px, py, order):
     total = _F(0)
     for row, weight in ((max(iy - 1, 0), y0), (iy, y1), (min(iy + 1, h - 1), y2), (min(iy + 2, h - 1), y3)):
         r = _N(row)
-        total += weight * (
-            x0 * _F(frame[r, a]) + x1 * _F(frame[r, b]) + x2 * _F(frame[r, c]) + x3 * _F(frame[r, d])
-        )
+        total += weight * (x0 * _F(frame[r, a]) + x1 * _F(frame[r, b]) + x2 * _F(frame[r, c]) + x3 * _F(frame[r, d]))
     return total
 
 
 @kernel
 def _warp_channel(frame, flow, fill, order, low, high, rounds, out):
-    """out (H, W) = frame sampled at x + flow, `fill` where that is outside; clipped to [low, high], rounded if
-    asked.""" h, w = frame.shape
+    """out (H, W) = frame at x + flow, `fill` where that is outside; clipped to [low, high], rounded if asked."""
+    h, w = frame.shape
     for y in range(h):
         for x in range(w):
             px, py = _F(x) + flow[y, x, 0], _F(y) + flow[y, x, 1]

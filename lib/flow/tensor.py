@@ -22,9 +22,7 @@ GC, GRAY, CS = 0, 1, 2
 J11, J12, J22, J13, J23, J33 = range(6)
 _F, _N = np.float32, np.uint64
 THETA = _F(1e-6)  # keeps the normalisation finite where the image is flat
-CENSUS_SOFTNESS = _F(
-    0.05
-)  # grey-value step, in units of the reference's range, at which a census sign is half decided
+CENSUS_SOFTNESS = _F(0.05)  # grey-value step, in units of the reference's range, at which a census sign is half decided
 
 
 @inlined
@@ -49,8 +47,8 @@ def _gradient_row(f, t_other, y, s, axx, ayy, axy, ax, ay, J):
 
 @kernel
 def gradient_tensor(f, t, hx, hy, J):
-    """J (red, black) of (6, h + 4, n + 32), gradient constancy, from mean f and difference t with filled ghost
-    cells.""" axx, ayy = _F(0.25 / (hx * hx)), _F(0.25 / (hy * hy))
+    """J (red, black) of (6, h + 4, n + 32), gradient constancy; f and t have their ghost cells filled."""
+    axx, ayy = _F(0.25 / (hx * hx)), _F(0.25 / (hy * hy))
     axy, ax, ay = _F(0.25 / (hx * hy)), _F(0.5 / hx), _F(0.5 / hy)
     for y in range(2, f[0].shape[0] - 2):
         _gradient_row(f[0], t[1], y, y & 1, axx, ayy, axy, ax, ay, J[0])

@@ -1,0 +1,97 @@
+"""Between recordings: the displacement from one average to another, and movies in the common frame."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from skimage.registration import phase_cross_correlation
+
+from lib.compensation import default_batch
+from lib.flow import FlowEstimator, FlowParams, warp_frame
+
+
+def between_flow(
+    average: np.ndarray,
+    reference_average: np.ndarray,
+    *,
+    sigma_smooth: float,
+    cc_upsample: int,
+    alpha: float,
+    iterations: int,
+    constancy_assumption: str,
+) -> np.ndarray:
+    """Backward displacement that brings one recording's average onto another's.
+
+    Both averages are smoothed in the plane. A rigid start is found by phase cross-correlation (Guizar-Sicairos,
+    Thurman, Fienup, Optics Letters 33, 2008), the average is moved by it, and the flow of what is left is estimated
+    at full size.
+
+    Parameters
+    ----------
+    average, reference_average : ndarray (H, W) or (H, W, C)
+        Temporal averages, raw intensities. Each channel is scaled to its own range first, so that a difference in
+        overall brightness does not matter.
+    sigma_smooth : float
+        Gaussian smoothing in pixels, in the plane only, never across channels.
+    cc_upsample : int
+        The rigid start is found to 1 / cc_upsample pixels.
+    alpha, iterations, constancy_assumption
+        Of the flow, see `FlowParams`.
+
+    Returns
+    -------
+    ndarray (H, W, 2) float32, pixels
+        reference_average(x, y) matches average(x + u, y + v).
+    """
+    moving, fixed = (_prepare(image, sigma_smooth) for image in (average, reference_average))
+    shift, _, _ = phase_cross_correlation(
+        fixed.mean(axis=-1), moving.mean(axis=-1), upsample_factor=cc_upsample, normalization=None
+    )
+    start = np.empty((*fixed.shape[:2], 2), np.float32)
+    start[...] = -shift[1], -shift[0]  # phase_cross_correlation says how to move `moving`; the flow says where to look
+    moved = warp_frame(moving, start, fill=fixed)
+    params = FlowParams(
+        quality="quality",
+        alpha=alpha,
+        iterations=iterations,
+        update_lag=iterations,
+        constancy_assumption=constancy_assumption,
+        sigma=(0.0, 0.0, 0.0),
+    )
+    rest = FlowEstimator(fixed, params)(moved)
+    return start + rest
+
+
+def _prepare(image: np.ndarray, sigma: float) -> np.ndarray:
+    """(H, W, C) float32, smoothed in the plane, every channel scaled to [0, 1]."""
+    stack = gaussian_filter(image.reshape(*image.shape[:2], -1).astype(np.float64), (sigma, sigma, 0), mode="nearest")
+    low, high = stack.min((0, 1)), stack.max((0, 1))
+    return ((stack - low) / np.where(high > low, high - low, 1)).astype(np.float32)
+
+
+def align_movie(recording, w, sink, *, fill, interpolation="cubic", threads=1, chunk=None, progress=None) -> None:
+    """Write a movie in the common frame: every frame warped by one displacement field.
+
+    Parameters
+    ----------
+    recording : Recording
+        The compensated movie, open for reading.
+    w : ndarray (H, W, 2) float32
+        Backward displacement into the common frame, pixels.
+    sink : MovieSink
+        Takes the frames in order.
+    fill : ndarray (H, W[, C])
+        Shown where the recording has no data.
+    interpolation : {"cubic", "linear", "nearest"}
+    threads, chunk : int
+        Frames worked on at once, and frames read at once; results do not depend on them.
+    progress : Progress, optional
+    """
+    step = chunk or default_batch(recording)
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, recording.frames, step):
+            frames = recording.read(start, min(start + step, recording.frames))
+            warped = pool.map(lambda frame: warp_frame(frame, w, fill=fill, interpolation=interpolation), frames)
+            sink.append(np.stack(list(warped)))
+            if progress is not None:
+                progress.update(len(frames))

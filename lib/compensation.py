@@ -1,0 +1,192 @@
+"""Register the frames of one recording to its reference, in batches that a store keeps.
+
+A reader thread stays one batch ahead, a pool of threads estimates and warps frames, a writer thread stores finished
+batches behind. Every frame is computed on its own, so that results do not depend on threads, batches or restarts.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from lib.flow import FlowEstimator, FlowParams, valid_mask, warp_frame
+
+STATISTICS = (
+    "mean_disp",
+    "max_disp",
+    "mean_div",
+    "mean_translation",
+    "translation_x",
+    "translation_y",
+    "valid_fraction",
+    "correlation",
+)
+BATCH_BYTES = 2**24  # of raw frames, by default
+
+
+def statistics(w: np.ndarray, valid: np.ndarray, registered: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """What quality control needs to know of one frame, in the order of `STATISTICS`, float64.
+
+    Mean and largest displacement; mean absolute divergence; length and components of the mean displacement (all in
+    pixels, divergence in pixels per pixel); fraction of valid pixels; Pearson correlation of the registered frame with
+    the reference over valid pixels, 0 where either is constant.
+    """
+    u, v = w[..., 0], w[..., 1]
+    length = np.sqrt(u * u + v * v)
+    divergence = np.abs((u[1:-1, 2:] - u[1:-1, :-2]) + (v[2:, 1:-1] - v[:-2, 1:-1])) / 2
+    x, y = u.mean(dtype=np.float64), v.mean(dtype=np.float64)
+    return np.array(
+        [
+            length.mean(dtype=np.float64),
+            length.max(),
+            divergence.mean(dtype=np.float64),
+            np.hypot(x, y),
+            x,
+            y,
+            valid.mean(),
+            _correlation(registered[valid], reference[valid]),
+        ]
+    )
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    if a.size == 0:
+        return 0.0
+    a = a.astype(np.float32) - a.mean(dtype=np.float64).astype(np.float32)
+    b = b.astype(np.float32) - b.mean(dtype=np.float64).astype(np.float32)
+    norm = np.sqrt((a * a).sum(dtype=np.float64) * (b * b).sum(dtype=np.float64))
+    return float((a * b).sum(dtype=np.float64) / norm) if norm > 0 else 0.0
+
+
+def default_batch(recording) -> int:
+    """Frames per batch, so that a batch of raw frames stays near 16 MiB."""
+    frame = int(np.prod(recording.frame_shape)) * recording.dtype.itemsize
+    return int(np.clip(BATCH_BYTES // frame, 1, 256))
+
+
+def read_smoothed(recording, start: int, stop: int, params: FlowParams) -> tuple[np.ndarray, np.ndarray]:
+    """Raw frames [start, stop) and what to estimate the flow on: the same, smoothed over time if `sigma` asks for it.
+
+    Frames around the range are read for the filter, so that the result does not depend on how a recording is cut into
+    ranges; at the recording's ends the first and last frame repeat.
+    """
+    channels = recording.channels
+    sigma_t = [s[2] for s in params.channel_sigma(channels)]
+    halo = max(int(4 * s + 0.5) for s in sigma_t)
+    if halo == 0:
+        frames = recording.read(start, stop)
+        return frames, frames
+    first, last = max(start - halo, 0), min(stop + halo, recording.frames)
+    frames = recording.read(first, last)
+    padded = np.concatenate(
+        (
+            np.repeat(frames[:1], halo - (start - first), axis=0),
+            frames,
+            np.repeat(frames[-1:], halo - (last - stop), axis=0),
+        )
+    ).astype(np.float32)
+    stack = padded.reshape(*padded.shape[:3], channels)
+    for c, sigma in enumerate(sigma_t):
+        if int(4 * sigma + 0.5):
+            stack[..., c] = gaussian_filter1d(stack[..., c], sigma, axis=0)
+    return frames[start - first : stop - first], padded[halo : halo + stop - start]
+
+
+def register_frame(estimator: FlowEstimator, raw, smoothed, dtype) -> tuple[np.ndarray, ...]:
+    """Registered frame in `dtype`, flow, valid mask and statistics of one frame."""
+    w = estimator(smoothed)
+    frame = raw if raw.dtype == dtype else _cast(raw, dtype)
+    registered = warp_frame(frame, w, fill=estimator.reference, interpolation=estimator.params.interpolation_method)
+    valid = valid_mask(w)
+    return registered, w, valid, statistics(w, valid, registered, estimator.reference)
+
+
+def _cast(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The frame in another type; integers are rounded and clipped to its range."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        frame = np.clip(np.rint(frame) if frame.dtype.kind == "f" else frame, limits.min, limits.max)
+    return frame.astype(dtype)
+
+
+def compensate(recording, reference, params: FlowParams, store, *, threads=1, batch=None, progress=None) -> None:
+    """Register the frames that `store` does not have yet and put them there.
+
+    Parameters
+    ----------
+    recording : Recording
+        Open for reading.
+    reference : ndarray (H, W[, C])
+        Raw intensities.
+    params : FlowParams
+    store : CompensationStore
+        Says which frames are missing and takes finished batches.
+    threads : int
+        Frames worked on at once.
+    batch : int, optional
+        Frames read and stored together; by default near 16 MiB of raw frames.
+    progress : Progress, optional
+        Counts frames, also those that were there already.
+    """
+    batch = batch or default_batch(recording)
+    if progress is not None:
+        progress.update(sum(stop - start for start, stop in store.finished))
+    estimator = FlowEstimator(reference, params)
+    with ExitStack() as stack:
+        reader, writer = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(2))
+        pool = stack.enter_context(ThreadPoolExecutor(threads))
+
+        def computed() -> Iterator[tuple[int, list[Future]]]:
+            """Batches in order, handed to the pool; the next one is read meanwhile."""
+            ranges = deque(store.missing(batch))
+            ahead = reader.submit(read_smoothed, recording, *ranges[0], params) if ranges else None
+            while ranges:
+                start, _ = ranges.popleft()
+                frames, smoothed = ahead.result()
+                if ranges:
+                    ahead = reader.submit(read_smoothed, recording, *ranges[0], params)
+                yield (
+                    start,
+                    [
+                        pool.submit(register_frame, estimator, raw, smooth, store.dtype)
+                        for raw, smooth in zip(frames, smoothed, strict=True)
+                    ],
+                )
+
+        def finish(start: int, futures: list[Future]) -> None:
+            results = [future.result() for future in futures]
+            registered, w, valid, numbers = (np.stack(part) for part in zip(*results, strict=True))
+            store.write(start, registered, valid, numbers, w if store.save_w else None)
+            if progress is not None:
+                progress.update(len(registered))
+
+        writing: deque[Future] = deque()
+        try:
+            for job in computed():
+                writing.append(writer.submit(finish, *job))
+                if len(writing) > 1:  # one batch in the pool behind the one being written bounds the memory
+                    writing.popleft().result()
+            while writing:
+                writing.popleft().result()
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)  # an error or Ctrl-C must not wait for queued frames
+            raise
+
+
+def average(movie, *, progress=None) -> np.ndarray:
+    """Mean over the frames of an open movie, (H, W[, C]) float64.
+
+    Frames are added one by one, so that the result does not depend on how many are read at once.
+    """
+    total = np.zeros(movie.frame_shape)
+    step = default_batch(movie)
+    for start in range(0, movie.frames, step):
+        block = movie.read(start, min(start + step, movie.frames))
+        for frame in block:
+            total += frame
+        if progress is not None:
+            progress.update(len(block))
+    return total / movie.frames

@@ -1,0 +1,44 @@
+"""Masks of valid pixels: per recording, in the common frame, and of the whole session."""
+
+import numpy as np
+
+from lib.recording import open_recording
+
+
+def recording_mask(path) -> np.ndarray:
+    """Pixels that are valid in every frame of a recording.
+
+    Parameters
+    ----------
+    path : path
+        HDF5 with dataset `ch1`, (T, H, W), non-zero where a frame's pixel is valid.
+
+    Returns
+    -------
+    ndarray (H, W) bool
+    """
+    with open_recording(path, dataset="ch1") as masks:
+        mask = np.ones(masks.frame_shape, bool)
+        step = max(2**24 // mask.size, 1)
+        for start in range(0, masks.frames, step):
+            mask &= masks.read(start, min(start + step, masks.frames)).all(axis=0)
+    return mask
+
+
+def warp_mask(mask: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """A mask (H, W) in the common frame: mask(x + u, y + v) at the nearest pixel, False where that is outside.
+
+    Positions are outside by the same rule as for frames: beyond [0, W - 1] x [0, H - 1].
+    """
+    h, w_pixels = mask.shape
+    y, x = np.mgrid[0:h, 0:w_pixels]
+    px, py = x + w[..., 0], y + w[..., 1]
+    inside = (px >= 0) & (px <= w_pixels - 1) & (py >= 0) & (py <= h - 1)
+    ix = np.clip(np.floor(px + 0.5), 0, w_pixels - 1).astype(np.intp)
+    iy = np.clip(np.floor(py + 0.5), 0, h - 1).astype(np.intp)
+    return inside & mask[iy, ix].astype(bool)
+
+
+def intersect(masks) -> np.ndarray:
+    """Pixels that are set in all of several masks of one shape, (H, W) bool."""
+    return np.logical_and.reduce([np.asarray(mask, bool) for mask in masks])
