@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from . import median, pyramid, relax, tensor, warp
-from .layout import empty_plane, split
+from .layout import empty_plane, replicate_border, split
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class NumbaBackend:
         self.plan = plan
         scratch = self.workspace()
         self.load(scratch, reference)
-        self.reference = [[split(image[2:-2, 2:-2]) for image in level.image] for level in scratch]
+        self.reference = [[_with_border(image[2:-2, 2:-2]) for image in level.image] for level in scratch]
         self.neighbours = [_neighbour_weights(level) for level in plan.levels]
         self.images = [self.mixed(scratch, k) for k in range(len(plan.levels))]
 
@@ -163,6 +163,13 @@ class NumbaBackend:
         return out
 
 
+def _with_border(image):
+    """Red-black storage of an image with its ghost cells replicated."""
+    plane = split(image)
+    replicate_border(*plane, *image.shape)
+    return plane
+
+
 def _neighbour_weights(level):
     """Sum of the constant neighbour weights of each pixel, zero in cells without a pixel."""
     h, w = level.shape
@@ -170,10 +177,4 @@ def _neighbour_weights(level):
     rows[[0, -1]] = 1
     columns = np.full(w, 2.0)
     columns[[0, -1]] = 1
-    inside = split((level.wy * rows[:, None] + level.wx * columns[None, :]).astype(np.float32))
-    for colour, plane in enumerate(inside):
-        plane[:2], plane[h + 2 :] = 0, 0
-        plane[:, :16] = 0
-        for y in range(h):
-            plane[y + 2, 16 + (w - ((y + colour) & 1) + 1) // 2 :] = 0
-    return inside
+    return split((level.wy * rows[:, None] + level.wx * columns[None, :]).astype(np.float32))

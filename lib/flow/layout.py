@@ -41,14 +41,13 @@ def empty_plane(shape: tuple[int, int], *leading: int) -> tuple[np.ndarray, np.n
 
 
 def split(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Red and black storage of an (h, w) image, ghost cells replicated from the border."""
+    """Red and black storage of an (h, w) image; ghost cells and cells without a pixel are zero."""
     h, w = image.shape
     plane = empty_plane(image.shape)
     for colour in (0, 1):
         for y in range(h):
             row = image[y, (y + colour) & 1 :: 2]
             plane[colour][y + 2, LINE : LINE + len(row)] = row
-    replicate_border(*plane, h, w)
     return plane
 
 
