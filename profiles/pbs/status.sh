@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Print running, success or failed for the PBS job in $1.
+# -x also finds finished jobs (PBS Professional, OpenPBS); Torque shows them for some minutes without it.
+job=$(qstat -x -f "$1" 2>/dev/null || qstat -f "$1" 2>/dev/null)
+state=$(sed -n 's/^ *job_state = //p' <<<"$job")
+exit_status=$(sed -n 's/^ *[Ee]xit_status = //p' <<<"$job")
+case $state in
+  C | F | "") ;; # completed, finished, or forgotten by the server
+  *) echo running; exit ;;
+esac
+# Without an exit status "success" is safe to say: Snakemake then looks whether the outputs are there.
+if [ "${exit_status:-0}" = 0 ]; then echo success; else echo failed; fi
