@@ -10,7 +10,7 @@ from math import ceil
 from lib.session import RecordingInfo
 
 BASE_MB = 350  # the interpreter with NumPy, SciPy, Numba and HDF5 loaded
-BATCH_BYTES = 32 * 2**20  # raw frames of one batch
+BATCH_BYTES = 2**24  # raw frames of one batch
 
 # Milliseconds for a frame of 512 x 512 on one slow core, about three times what was measured.
 FRAME_MS = {"fast": 60, "balanced": 120, "quality": 600}

@@ -63,17 +63,19 @@ def compensate_recording(
         "versions": {"kernel": kernel, "python": platform.python_version(), "numpy": np.__version__},
     }
     params = flow_params(options)
-    with open_recording(source, dataset=dataset, bin_size=options["bin_size"]) as recording:
-        typename = options["output_typename"]
-        store = CompensationStore(
+    typename, compression = options["output_typename"], options["compression"]
+    with (
+        open_recording(source, dataset=dataset, bin_size=options["bin_size"]) as recording,
+        CompensationStore(
             folder,
             frames=recording.frames,
             frame_shape=recording.frame_shape,
-            dtype=recording.dtype if typename == "source" else np.dtype(typename),
+            dtype=recording.dtype if typename == "source" else typename,
             fingerprint=fingerprint,
             statistics=STATISTICS,
             save_w=save_flow,
-        )
+        ) as store,
+    ):
         reference = store.load_reference()
         if reference is None:
             if reference_image:
@@ -84,13 +86,13 @@ def compensate_recording(
             store.save_reference(reference)
         with Progress(recording.frames, Path(source).stem) as progress:
             compensate(recording, reference, params, store, threads=threads, batch=batch, progress=progress)
-        store.finish(compression=None if options["compression"] == "none" else options["compression"])
+        store.finish(compression=None if compression == "none" else compression)
         seconds = time.perf_counter() - started
         return fingerprint | {
             "stage1": "done",
             "frames": recording.frames,
             "shape": list(recording.frame_shape),
-            "dtype": recording.dtype.name,
+            "dtype": store.dtype.name,
             "seconds": round(seconds, 3),
             "frames_per_second": round(recording.frames / seconds, 1),
         }
