@@ -1,8 +1,15 @@
 """Masks of valid pixels: per recording, in the common frame, and of the whole session."""
 
 import numpy as np
+from PIL import Image
 
 from lib.recording import open_recording
+
+
+def read_mask(path) -> np.ndarray:
+    """The mask (H, W) bool in an image file: True where it is not black."""
+    with Image.open(path) as image:
+        return np.asarray(image) > 0
 
 
 def recording_mask(path) -> np.ndarray:

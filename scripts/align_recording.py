@@ -7,11 +7,11 @@ import numpy as np
 from lib import status
 from lib.alignment import align_movie
 from lib.logs import job_log
-from lib.masks import warp_mask
+from lib.masks import read_mask, warp_mask
 from lib.progress import Progress
 from lib.recording import open_recording
 from lib.sink import open_movie_sink
-from lib.store import read_png, write_png
+from lib.store import write_png
 
 FORMATS = {".tif": "TIFF", ".h5": "HDF5"}
 
@@ -69,7 +69,7 @@ def main(snakemake):
         status.begin(folder, snakemake.rule)
         with np.load(snakemake.input.to_reference) as field:
             w = np.stack([field["u"], field["v"]], axis=-1)
-        write_png(snakemake.output.mask, warp_mask(read_png(snakemake.input.mask), w))
+        write_png(snakemake.output.mask, warp_mask(read_mask(snakemake.input.mask), w))
         if snakemake.output.get("movie"):
             align_recording(
                 compensated=snakemake.input.compensated,

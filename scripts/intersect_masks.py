@@ -8,8 +8,8 @@ import numpy as np
 
 from lib import status
 from lib.logs import job_log
-from lib.masks import intersect
-from lib.store import read_png, write_mat, write_npz, write_png
+from lib.masks import intersect, read_mask
+from lib.store import write_mat, write_npz, write_png
 
 
 def session_arrays(
@@ -59,8 +59,8 @@ def main(snakemake):
         chosen = json.loads(Path(snakemake.input.center).read_text(encoding="utf-8"))
         arrays = session_arrays(
             center=names.index(chosen["center"]),
-            masks=[read_png(path) for path in snakemake.input.masks],
-            aligned_masks=[read_png(path) for path in snakemake.input.aligned_masks],
+            masks=[read_mask(path) for path in snakemake.input.masks],
+            aligned_masks=[read_mask(path) for path in snakemake.input.aligned_masks],
             displacements=[read_field(path) for path in snakemake.input.to_reference],
             averages=[np.load(path) for path in snakemake.input.averages],
         )

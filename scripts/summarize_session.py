@@ -8,8 +8,9 @@ import numpy as np
 
 from lib import status
 from lib.logs import job_log
+from lib.masks import read_mask
 from lib.recording import open_recording
-from lib.store import atomic_path, read_png
+from lib.store import atomic_path
 
 MOST_COLUMNS = 8  # recordings in the figure; the table has all
 MOST_FRAMES = 200  # raw frames averaged for the picture before correction
@@ -116,7 +117,7 @@ def main(snakemake):
                     statistics=statistics.get(name, {}),
                     u=u,
                     v=v,
-                    mask=read_png(given.masks[i]),
+                    mask=read_mask(given.masks[i]),
                 )
             )
         with (
@@ -139,7 +140,7 @@ def main(snakemake):
                 for i in shown
             ],
             average=np.load(given.averages[names.index(center)]),
-            mask=read_png(given.final_mask),
+            mask=read_mask(given.final_mask),
             center=center,
         )
         with atomic_path(snakemake.output.figure) as temporary:
