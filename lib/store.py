@@ -18,15 +18,20 @@ import h5py
 import numpy as np
 
 
-def write_error(path: Path, error: OSError) -> OSError:
-    """Return `error` as one that names the file and the space left beside it."""
-    free = shutil.disk_usage(path.parent).free
-    reason = error.strerror or str(error)
-    return OSError(
-        error.errno,
-        f"could not write {path}: {reason} ({free:,} bytes are free there); make room or check quota and "
-        "permissions, then run again",
-    )
+@contextmanager
+def name_in_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into one that names the file and the space left beside it."""
+    try:
+        yield
+    except OSError as error:
+        free = shutil.disk_usage(path.parent).free
+        reason = error.strerror or str(error)
+        message = (
+            f"could not write {path}: {reason}; {free:,} bytes are free there. Make room, or check quota and "
+            "permissions, then run again"
+        )
+        # NumPy raises a bare OSError without number
+        raise OSError(*([] if error.errno is None else [error.errno]), message) from error
 
 
 def fsync(path: Path) -> None:
@@ -58,14 +63,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     _remove_leftovers(path)
     temporary = path.with_name(f".{path.stem}.{socket.gethostname()}-{os.getpid()}{path.suffix}")
     try:
-        yield temporary
-        fsync(temporary)
-        os.replace(temporary, path)
-        fsync(path.parent)
-    except BaseException as error:
+        with name_in_errors(path):
+            yield temporary
+            fsync(temporary)
+            os.replace(temporary, path)
+            fsync(path.parent)
+    except BaseException:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise write_error(path, error) from error
         raise
 
 
@@ -103,9 +107,7 @@ def write_mat(path: str | Path, arrays: Mapping[str, Any]) -> None:
 
     with atomic_path(path) as temporary:
         savemat(temporary, dict(arrays), do_compression=True)
-        with open(
-            temporary, "r+b"
-        ) as file:  # SciPy puts the date into the header text; equal data, equal bytes
+        with open(temporary, "r+b") as file:  # SciPy puts the date into the header text; equal data, equal bytes
             file.write(b"MATLAB 5.0 MAT-file, written by flowsession".ljust(116))
 
 

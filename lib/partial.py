@@ -1,0 +1,363 @@
+"""The outputs of one compensation while it runs: killed at any moment, it goes on where it stopped.
+
+All files lie in `.partial` beside their final place, laid out at full size. A batch counts as done once its frames
+are on disk and, after that, its line in the journal is. The journal's first line says which job the files belong
+to; to any other job they are worthless and are removed.
+"""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from lib.layout import FrameFile, Region, create_hdf5, create_raw, new_hdf5
+from lib.store import atomic_path, fsync, name_in_errors, write_npy, write_npz
+
+logger = logging.getLogger(__name__)
+
+JOURNAL, LOCK = "journal.jsonl", "lock"
+MOVIE, VALID, FLOW, STATISTICS = "compensated.hdf5", "idx.hdf", "w.h5", "statistics.bin"
+REFERENCE = "reference_frame.npy"
+
+
+class CompensationStore:
+    """Resumable outputs of one recording. `write` may be called from several threads.
+
+    Parameters
+    ----------
+    folder
+        Where the outputs go; `folder/.partial` holds them until `finish`.
+    frames, frame_shape, dtype
+        Of the compensated movie: T, (H, W) or (H, W, C) with C > 1, the type of the pixels.
+    fingerprint
+        What the result depends on (source, parameters, kernel); must fit into JSON. What a job with another
+        fingerprint left is discarded.
+    statistics
+        Names of the numbers kept for each frame.
+    save_w
+        Keep the displacements too.
+
+    Raises
+    ------
+    OSError
+        The files cannot be made; the message says how many bytes are needed and how many are free.
+    RuntimeError
+        Another process is working on the same recording.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        frames: int,
+        frame_shape: tuple[int, ...],
+        dtype: np.dtype | str,
+        fingerprint: dict[str, Any],
+        statistics: tuple[str, ...],
+        save_w: bool = False,
+    ) -> None:
+        self.folder = Path(folder)
+        self.frames = frames
+        self.frame_shape = tuple(frame_shape)
+        self.dtype = np.dtype(dtype)
+        self.statistics = tuple(statistics)
+        self.save_w = save_w
+        self._partial = self.folder / ".partial"
+        self._done: list[tuple[int, int]] = []
+        self._files: dict[str, FrameFile] = {}
+        self._mutex = threading.Lock()
+        self._partial.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self._partial / LOCK)
+        self._journal = -1
+        job = {
+            "fingerprint": fingerprint,
+            "frames": frames,
+            "frame_shape": self.frame_shape,
+            "dtype": self.dtype.name,
+            "statistics": self.statistics,
+            "save_w": save_w,
+        }
+        try:
+            self._open(json.loads(json.dumps(job)))  # as it will come back from the journal
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def finished(self) -> list[tuple[int, int]]:
+        """The stretches [start, stop) that are on disk, sorted and merged."""
+        merged: list[tuple[int, int]] = []
+        with self._mutex:
+            done = sorted(self._done)
+        for start, stop in done:
+            if merged and start <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
+            else:
+                merged.append((start, stop))
+        return merged
+
+    def missing(self, batch: int) -> list[tuple[int, int]]:
+        """The stretches [start, stop) still to do, none longer than `batch` frames."""
+        finished = self.finished
+        starts = [0, *(stop for _, stop in finished)]
+        stops = [*(start for start, _ in finished), self.frames]
+        return [
+            (begin, min(begin + batch, stop))
+            for start, stop in zip(starts, stops, strict=True)
+            for begin in range(start, stop, batch)
+        ]
+
+    def write(
+        self,
+        start: int,
+        registered: np.ndarray,
+        valid: np.ndarray,
+        statistics: np.ndarray,
+        w: np.ndarray | None = None,
+    ) -> None:
+        """Write a batch and wait until it is on disk.
+
+        Parameters
+        ----------
+        start
+            Its first frame.
+        registered
+            (n, H, W) or (n, H, W, C), of the store's dtype.
+        valid
+            (n, H, W) bool.
+        statistics
+            (n, number of statistics) float64.
+        w
+            (n, H, W, 2) float32; with `save_w` only, and then required.
+
+        Raises
+        ------
+        ValueError
+            An array has another shape or type.
+        OSError
+            The disk is full or failed; what was written before stays usable.
+        """
+        count = len(registered)
+        if {len(part) for part in (valid, statistics, registered if w is None else w)} != {count}:
+            raise ValueError(f"the arrays of the batch at frame {start} have different lengths")
+        if valid.dtype != bool or (w is not None) != self.save_w:
+            raise ValueError("valid must be bool, and w be given with save_w and only then")
+        channels = np.moveaxis(registered, -1, 0) if len(self.frame_shape) == 3 else [registered]
+        for c, channel in enumerate(channels, start=1):
+            self._write(MOVIE, f"ch{c}", start, channel)
+        self._write(VALID, "ch1", start, valid.astype(np.uint8) * np.uint8(255))
+        self._write(STATISTICS, "statistics", start, statistics)
+        if w is not None:
+            self._write(FLOW, "u", start, w[..., 0])
+            self._write(FLOW, "v", start, w[..., 1])
+        for name, file in self._files.items():
+            with name_in_errors(self._partial / name):
+                file.sync()
+        self._record({"start": start, "stop": start + count})
+
+    def save_reference(self, reference: np.ndarray) -> None:
+        """Keep the reference, so that a resumed job need not build it again."""
+        write_npy(self._partial / REFERENCE, reference)
+
+    def load_reference(self) -> np.ndarray | None:
+        """Return the reference kept by `save_reference`, None if there is none yet."""
+        path = self._partial / REFERENCE
+        return np.load(path, allow_pickle=False) if path.exists() else None
+
+    def finish(self, *, compression: str | None = None) -> dict[str, int]:
+        """Put the complete outputs into `folder` and remove `.partial`.
+
+        Parameters
+        ----------
+        compression
+            "gzip" or "lzf": compensated.hdf5 and idx.hdf in compressed chunks of one frame; None: as they are.
+
+        Returns
+        -------
+        dict
+            File name: size in bytes.
+
+        Raises
+        ------
+        RuntimeError
+            Frames or the reference are missing.
+        OSError
+            No space for the compressed files; what was done stays usable.
+        """
+        if left := self.missing(self.frames):
+            raise RuntimeError(f"{self.folder}: frames {left} have not been written yet")
+        if not (self._partial / REFERENCE).exists():
+            raise RuntimeError(f"{self.folder}: the reference has not been saved")
+        values = np.fromfile(self._partial / STATISTICS).reshape(self.frames, len(self.statistics))
+        columns = {name: values[:, i].copy() for i, name in enumerate(self.statistics)}
+        write_npz(self._partial / "statistics.npz", columns)
+        sources = {name: name for name in (MOVIE, VALID, "statistics.npz", REFERENCE)}
+        if self.save_w:
+            sources[FLOW] = FLOW
+        if compression is not None:
+            for name in (MOVIE, VALID):
+                sources[name] = f"compressed-{name}"
+                _compress(self._partial / name, self._partial / sources[name], compression)
+        for name, source in sources.items():
+            _place(self._partial / source, self.folder / name)
+        fsync(self.folder)
+        shutil.rmtree(self._partial)
+        self.close()
+        return {name: (self.folder / name).stat().st_size for name in sources}
+
+    def close(self) -> None:
+        """Close the files; what is on disk waits for the next store with this fingerprint."""
+        for file in self._files.values():
+            file.close()
+        for descriptor in (self._journal, self._lock):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._journal = self._lock = -1
+
+    def _open(self, job: dict[str, Any]) -> None:
+        """Go on with what is in `.partial` if it belongs to this job, otherwise start afresh."""
+        path = self._partial / JOURNAL
+        entries, length = _read_journal(path)
+        sizes = {name: item.stat().st_size for name in self._plan() if (item := self._partial / name).exists()}
+        if entries and (entries[0].get("job"), entries[0].get("sizes")) == (job, sizes):
+            self._journal = os.open(path, os.O_WRONLY | os.O_APPEND)
+            os.ftruncate(self._journal, length)  # a torn last line would swallow the next one
+            self._done = [(entry["start"], entry["stop"]) for entry in entries[1:]]
+            for name, (shapes, dtype) in self._plan().items():
+                offsets = entries[0]["offsets"][name]
+                regions = {key: Region(offsets[key], shape, dtype) for key, shape in shapes.items()}
+                with name_in_errors(self._partial / name):
+                    self._files[name] = FrameFile(self._partial / name, regions)
+            done = sum(stop - start for start, stop in self.finished)
+            logger.info("%s: %d of %d frames are done, going on from there", self.folder, done, self.frames)
+            return
+        if entries:
+            logger.warning("%s is of other data or parameters, or damaged: starting afresh", self._partial)
+        self._clear()
+        try:
+            self._lay_out(job)
+        except BaseException:
+            self._clear()  # gives the space back
+            raise
+
+    def _plan(self) -> dict[str, tuple[dict[str, tuple[int, ...]], np.dtype]]:
+        """File name: shapes of its datasets, and their type."""
+        movie = (self.frames, *self.frame_shape[:2])
+        channels = self.frame_shape[2] if len(self.frame_shape) == 3 else 1
+        plan = {
+            MOVIE: ({f"ch{c + 1}": movie for c in range(channels)}, self.dtype),
+            VALID: ({"ch1": movie}, np.dtype(np.uint8)),
+            STATISTICS: ({"statistics": (self.frames, len(self.statistics))}, np.dtype(np.float64)),
+        }
+        if self.save_w:
+            plan[FLOW] = ({"u": movie, "v": movie}, np.dtype(np.float32))
+        return plan
+
+    def _lay_out(self, job: dict[str, Any]) -> None:
+        """Make all files at full size and, when they are on disk, the journal that declares them usable."""
+        offsets, sizes = {}, {}
+        for name, (shapes, dtype) in self._plan().items():
+            path = self._partial / name
+            with name_in_errors(path):
+                regions = (create_raw if name == STATISTICS else create_hdf5)(path, shapes, dtype)
+                self._files[name] = FrameFile(path, regions)
+                fsync(path)
+            offsets[name] = {key: region.offset for key, region in regions.items()}
+            sizes[name] = path.stat().st_size
+        self._journal = os.open(self._partial / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        self._record({"job": job, "sizes": sizes, "offsets": offsets})
+        fsync(self._partial)
+
+    def _clear(self) -> None:
+        """Empty `.partial`, the journal first: without it the other files mean nothing."""
+        for path in sorted(self._partial.iterdir(), key=lambda path: path.name != JOURNAL):
+            if path.name != LOCK:
+                path.unlink()
+
+    def _write(self, file: str, dataset: str, start: int, frames: np.ndarray) -> None:
+        with name_in_errors(self._partial / file):
+            self._files[file].write(dataset, start, frames)
+
+    def _record(self, entry: dict[str, Any]) -> None:
+        """Append a line to the journal, whole or not at all."""
+        line = (json.dumps(entry) + "\n").encode()
+        with self._mutex, name_in_errors(self._partial / JOURNAL):
+            end = os.fstat(self._journal).st_size
+            try:
+                if os.write(self._journal, line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(self._journal)
+            except OSError:
+                os.ftruncate(self._journal, end)
+                raise
+            if "start" in entry:
+                self._done.append((entry["start"], entry["stop"]))
+
+
+def _read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """Return the journal's entries and the bytes they take, up to a line that was not written to its end."""
+    entries, length = [], 0
+    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            break
+        if not line.endswith(b"\n") or not isinstance(entry, dict):
+            break
+        entries.append(entry)
+        length += len(line)
+    return entries, length
+
+
+def _lock(path: Path) -> int:
+    """Return a descriptor that keeps other processes away until it is closed, or its process ends."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise RuntimeError(
+            f"another process is compensating into {path.parent}; wait for it or end it, then run again"
+        ) from error
+    except OSError as error:  # file systems without locks; Snakemake's own lock is there too
+        logger.warning("%s cannot be locked (%s): do not run two jobs on it at once", path, error)
+    return descriptor
+
+
+def _place(source: Path, target: Path) -> None:
+    """Make `source` appear as `target`, and keep it: a job killed between two files can place them again."""
+    os.utime(source)  # older than the job's inputs it would count as out of date
+    temporary = target.with_name(f".{target.name}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:  # file systems without hard links: a kill between two files then costs the recording
+        temporary = source
+    os.replace(temporary, target)
+    temporary.unlink(missing_ok=True)  # a rename does nothing where both are the same file already
+
+
+def _compress(source: Path, target: Path, compression: str) -> None:
+    """Copy an HDF5 file with its datasets in compressed chunks of one frame."""
+    with atomic_path(target) as temporary, h5py.File(source, "r") as old, new_hdf5(temporary) as new:
+        for name, dataset in old.items():
+            chunks = (1, *dataset.shape[1:])
+            copy = new.create_dataset(
+                name, dataset.shape, dataset.dtype, chunks=chunks, compression=compression, shuffle=True
+            )
+            for t in range(dataset.shape[0]):
+                copy[t] = dataset[t]

@@ -1,0 +1,428 @@
+"""A compensation's outputs survive whatever ends the job: an exception, SIGKILL, a full disk."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from lib import partial
+from lib.partial import CompensationStore
+from lib.store import verify
+
+ROOT = Path(__file__).parents[2]
+FRAMES, SHAPE = 20, (12, 15)
+NAMES = ("mean_disp", "max_disp")
+RNG = np.random.default_rng(0)
+MOVIE = RNG.integers(0, 4000, (FRAMES, *SHAPE, 2)).astype(np.uint16)
+VALID = RNG.random((FRAMES, *SHAPE)) > 0.2
+STATISTICS = RNG.random((FRAMES, 2))
+FLOW = RNG.random((FRAMES, *SHAPE, 2)).astype(np.float32)
+REFERENCE = RNG.random(SHAPE)
+
+
+def open_store(folder: Path, channels: int = 1, fingerprint=None, **other) -> CompensationStore:
+    settings = {
+        "frames": FRAMES,
+        "frame_shape": SHAPE if channels == 1 else (*SHAPE, channels),
+        "dtype": np.uint16,
+        "fingerprint": fingerprint or {"size": 10, "alpha": (1.5, 1.5)},
+        "statistics": NAMES,
+    }
+    return CompensationStore(folder, **{**settings, **other})
+
+
+def write(store: CompensationStore, start: int, stop: int) -> None:
+    frames = MOVIE[start:stop] if len(store.frame_shape) == 3 else MOVIE[start:stop, ..., 0]
+    w = FLOW[start:stop] if store.save_w else None
+    store.write(start, frames, VALID[start:stop], STATISTICS[start:stop], w)
+
+
+def complete(store: CompensationStore, batch: int = 8) -> None:
+    for start, stop in store.missing(batch):
+        write(store, start, stop)
+    if store.load_reference() is None:
+        store.save_reference(REFERENCE)
+
+
+def check_outputs(folder: Path, channels: int = 1, save_w: bool = False) -> None:
+    names = ["compensated.hdf5", "idx.hdf", "reference_frame.npy", "statistics.npz", *(["w.h5"] if save_w else [])]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    assert [verify(folder / name) for name in names] == [None] * len(names)
+    with h5py.File(folder / "compensated.hdf5") as file:
+        assert list(file) == [f"ch{c + 1}" for c in range(channels)]
+        for c in range(channels):
+            np.testing.assert_array_equal(file[f"ch{c + 1}"], MOVIE[..., c])
+            assert file[f"ch{c + 1}"].dtype == np.uint16
+    with h5py.File(folder / "idx.hdf") as file:
+        np.testing.assert_array_equal(file["ch1"], VALID * np.uint8(255))
+    if save_w:
+        with h5py.File(folder / "w.h5") as file:
+            np.testing.assert_array_equal(file["u"], FLOW[..., 0])
+            np.testing.assert_array_equal(file["v"], FLOW[..., 1])
+            assert file["u"].dtype == np.float32
+    with np.load(folder / "statistics.npz") as statistics:
+        assert statistics.files == list(NAMES)
+        np.testing.assert_array_equal(statistics["max_disp"], STATISTICS[:, 1])
+    np.testing.assert_array_equal(np.load(folder / "reference_frame.npy"), REFERENCE)
+
+
+@pytest.mark.parametrize("save_w", [False, True])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("compression", [None, "gzip", "lzf"])
+def test_outputs(tmp_path, channels, save_w, compression):
+    folder = tmp_path / "Maus größer 1"
+    with open_store(folder, channels, save_w=save_w) as store:
+        complete(store)
+        sizes = store.finish(compression=compression)
+    check_outputs(folder, channels, save_w)
+    assert sizes == {path.name: path.stat().st_size for path in folder.iterdir()}
+    with h5py.File(folder / "compensated.hdf5") as file:
+        assert file["ch1"].compression == compression
+        assert file["ch1"].chunks == (None if compression is None else (1, *SHAPE))
+
+
+def test_batches_cover_what_is_missing(tmp_path):
+    with open_store(tmp_path) as store:
+        assert store.missing(8) == [(0, 8), (8, 16), (16, 20)]
+        assert store.finished == []
+        write(store, 10, 13)
+        write(store, 4, 6)
+        write(store, 13, 15)
+        assert store.finished == [(4, 6), (10, 15)]
+        assert store.missing(3) == [(0, 3), (3, 4), (6, 9), (9, 10), (15, 18), (18, 20)]
+
+
+def test_going_on_gives_the_same_bytes(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    with open_store(tmp_path / "straight", save_w=True) as store:
+        complete(store)
+        store.finish()
+    with open_store(tmp_path / "broken", save_w=True) as store:
+        write(store, 8, 16)
+        store.save_reference(REFERENCE)
+    with open_store(tmp_path / "broken", save_w=True) as store:
+        assert store.finished == [(8, 16)]
+        np.testing.assert_array_equal(store.load_reference(), REFERENCE)
+        complete(store, batch=3)
+        store.finish()
+    assert "8 of 20 frames are done, going on from there" in caplog.text
+    for path in (tmp_path / "straight").iterdir():
+        assert path.read_bytes() == (tmp_path / "broken" / path.name).read_bytes(), path.name
+
+
+def test_threads_write_at_once(tmp_path):
+    with open_store(tmp_path, 2, save_w=True) as store:
+        store.save_reference(REFERENCE)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda batch: write(store, *batch), store.missing(1)))
+        store.finish()
+    check_outputs(tmp_path, 2, save_w=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fingerprint": {"size": 11}},
+        {"frames": 21},
+        {"dtype": np.float32},
+        {"statistics": ("mean_disp", "mean_div")},
+        {"save_w": True},
+        {"frame_shape": (15, 12)},
+    ],
+)
+def test_another_job_starts_afresh(tmp_path, caplog, change):
+    with open_store(tmp_path) as store:
+        write(store, 0, 8)
+        store.save_reference(REFERENCE)
+    with open_store(tmp_path, **change) as store:
+        assert store.finished == []
+        assert store.load_reference() is None
+    assert ".partial is of other data or parameters" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["compensated.hdf5", "idx.hdf", "statistics.bin"])
+@pytest.mark.parametrize("damage", ["cut off", "removed"])
+def test_damaged_partial_files_are_not_trusted(tmp_path, name, damage):
+    with open_store(tmp_path) as store:
+        complete(store)
+    path = tmp_path / ".partial" / name
+    if damage == "removed":
+        path.unlink()
+    else:
+        os.truncate(path, path.stat().st_size - 1)
+    with open_store(tmp_path) as store:
+        assert store.finished == []
+        complete(store)
+        store.finish()
+    check_outputs(tmp_path)
+
+
+@pytest.mark.parametrize("torn", [b'{"sta', b'{"start": 8, "stop": 16}', b"\0" * 30, b'{"start": 8\n'])
+def test_torn_journal_line_counts_as_not_written(tmp_path, torn):
+    with open_store(tmp_path) as store:
+        write(store, 0, 8)
+    journal = tmp_path / ".partial" / "journal.jsonl"
+    with open(journal, "ab") as file:
+        file.write(torn)
+    with open_store(tmp_path) as store:
+        assert store.finished == [(0, 8)]
+        write(store, 16, 20)
+    with open_store(tmp_path) as store:
+        assert store.finished == [(0, 8), (16, 20)]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}\n", b'[1]\n{"start": 0, "stop": 20}\n'])
+def test_unusable_journal_starts_afresh(tmp_path, content):
+    with open_store(tmp_path) as store:
+        write(store, 0, 8)
+    (tmp_path / ".partial" / "journal.jsonl").write_bytes(content)
+    with open_store(tmp_path) as store:
+        assert store.finished == []
+
+
+WRITER = """
+import sys, time
+sys.path.insert(0, "tests/lib")
+from pathlib import Path
+from test_partial import open_store, write
+store = open_store(Path(sys.argv[1]), 2, save_w=True)
+for number, (start, stop) in enumerate(store.missing(2)):
+    write(store, start, stop)
+    print(stop, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("batches", [1, 4, 10])
+def test_sigkill_loses_no_finished_batch(tmp_path, batches):
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    for _ in range(batches):
+        assert writer.stdout.readline()
+    writer.send_signal(signal.SIGKILL)
+    writer.wait()
+    assert [path.name for path in tmp_path.iterdir()] == [".partial"]
+    with open_store(tmp_path, 2, save_w=True) as store:
+        (start, stop), *others = store.finished
+        assert (start, others) == (0, [])
+        assert stop >= 2 * batches
+        complete(store)
+        store.finish()
+    check_outputs(tmp_path, 2, save_w=True)
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("placed", [0, 1, 3])
+def test_kill_while_placing_the_outputs(tmp_path, monkeypatch, placed, links):
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *names: (_ for _ in ()).throw(PermissionError("no links here")))
+    place, count = partial._place, iter(range(10))
+
+    def stop_after(source, target):
+        if next(count) == placed:
+            raise KeyboardInterrupt
+        place(source, target)
+
+    monkeypatch.setattr(partial, "_place", stop_after)
+    with open_store(tmp_path) as store:
+        complete(store)
+        with pytest.raises(KeyboardInterrupt):
+            store.finish()
+    monkeypatch.setattr(partial, "_place", place)
+    with open_store(tmp_path) as store:
+        # without hard links the files that were moved away are missing, and the job starts again
+        assert store.missing(FRAMES) == ([] if links or placed == 0 else [(0, FRAMES)])
+        complete(store)
+        store.finish()
+    check_outputs(tmp_path)
+
+
+def test_finish_wants_everything(tmp_path):
+    with open_store(tmp_path) as store:
+        write(store, 0, 17)
+        with pytest.raises(RuntimeError, match=r"frames \[\(17, 20\)\] have not been written"):
+            store.finish()
+        write(store, 17, 20)
+        with pytest.raises(RuntimeError, match="reference has not been saved"):
+            store.finish()
+        store.save_reference(REFERENCE)
+        store.finish()
+    check_outputs(tmp_path)
+
+
+def test_outputs_are_not_older_than_the_job_that_finished_them(tmp_path):
+    with open_store(tmp_path) as store:
+        complete(store)
+    for path in (tmp_path / ".partial").iterdir():
+        os.utime(path, (1, 1))
+    with open_store(tmp_path) as store:
+        store.finish()
+    assert min(path.stat().st_mtime for path in tmp_path.iterdir()) > 1e9
+
+
+def test_wrong_arrays_are_refused_and_not_recorded(tmp_path):
+    movie, valid, statistics = MOVIE[:4, ..., 0], VALID[:4], STATISTICS[:4]
+    with open_store(tmp_path) as store:
+        wrong = [
+            (0, movie.astype(np.float32), valid, statistics),
+            (0, movie[:, :-1], valid, statistics),
+            (0, movie, valid.astype(np.uint8), statistics),
+            (0, movie, valid[:, 1:], statistics),
+            (0, movie, valid, statistics[:, :1]),
+            (0, movie, valid[:3], statistics),
+            (18, movie, valid, statistics),
+            (-1, movie, valid, statistics),
+            (0, movie, valid, statistics, FLOW[:4]),
+        ]
+        for arrays in wrong:
+            with pytest.raises(ValueError, match="."):
+                store.write(*arrays)
+        assert store.finished == []
+    with open_store(tmp_path, save_w=True) as store, pytest.raises(ValueError, match="save_w"):
+        store.write(0, movie, valid, statistics)
+
+
+def test_two_jobs_do_not_share_a_recording(tmp_path):
+    with open_store(tmp_path), pytest.raises(RuntimeError, match="another process is compensating into"):
+        open_store(tmp_path)
+    open_store(tmp_path).close()
+
+
+LIMITED = """
+import resource, sys
+sys.path.insert(0, "tests/lib")
+from pathlib import Path
+from test_partial import FRAMES, SHAPE, complete, open_store, write
+from lib.sink import open_movie_sink
+what, folder, limit = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+try:
+    if what == "finish":
+        store = open_store(folder)
+        complete(store)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    if what == "allocate":
+        open_store(folder)
+    elif what == "finish":
+        store.finish(compression="gzip")
+    else:
+        with open_movie_sink(folder / "aligned.out", what, (FRAMES, *SHAPE), "uint16"):
+            pass
+except OSError as error:
+    print(error)
+"""
+
+
+def run_limited(what: str, folder: Path, limit: int) -> str:
+    command = [sys.executable, "-c", LIMITED, what, folder, str(limit)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.mark.parametrize("limit", [100, 4000])
+def test_no_space_is_found_before_the_first_frame(tmp_path, limit):
+    said = run_limited("allocate", tmp_path, limit)
+    assert f"could not write {tmp_path}/.partial/compensated.hdf5: " in said
+    assert "bytes are free there" in said
+    assert [path.name for path in (tmp_path / ".partial").iterdir()] == ["lock"]
+    with open_store(tmp_path) as store:
+        complete(store)
+        store.finish()
+    check_outputs(tmp_path)
+
+
+@pytest.mark.parametrize("output_format", ["TIFF", "HDF5"])
+def test_no_space_for_the_aligned_movie(tmp_path, output_format):
+    said = run_limited(output_format, tmp_path, 4000)
+    assert f"could not write {tmp_path}/aligned.out: " in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_space_for_compression_keeps_the_frames(tmp_path):
+    said = run_limited("finish", tmp_path, 4000)
+    assert "could not write" in said
+    with open_store(tmp_path) as store:
+        assert store.missing(FRAMES) == []
+        store.finish(compression="gzip")
+    check_outputs(tmp_path)
+
+
+FULL_DISK = """
+import os, subprocess, sys
+sys.path.insert(0, "tests/lib")
+from pathlib import Path
+from test_partial import complete, open_store, write
+folder = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", folder], check=True)
+with open(folder / "ballast", "wb") as file:
+    os.posix_fallocate(file.fileno(), 0, 196_000)
+try:
+    open_store(folder / "rec")
+except OSError as error:
+    print(error)
+os.truncate(folder / "ballast", 0)
+store = open_store(folder / "rec")
+write(store, 0, 8)
+with open(folder / "ballast", "r+b", buffering=0) as file:  # fill the disk; the job's space is its own
+    try:
+        while True:
+            file.write(bytes(4096))
+    except OSError:
+        pass
+write(store, 8, 16)
+print(store.finished)
+"""
+
+
+def test_a_disk_that_is_really_full(tmp_path):
+    command = ["unshare", "--mount", "--map-root-user", sys.executable, "-c", FULL_DISK, tmp_path]
+    if shutil.which("unshare") is None or subprocess.run([*command[:3], "true"], capture_output=True).returncode:
+        pytest.skip("no mount namespaces here")
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    message, finished = run.stdout.splitlines()
+    assert "compensated.hdf5: No space left on device (" in message
+    assert "bytes are needed); " in message
+    assert finished == "[(0, 16)]"
+
+
+PEAK = """
+import resource, sys
+import numpy as np
+from pathlib import Path
+from lib.partial import CompensationStore
+frames, batch, shape = 256, 8, (256, 256)
+store = CompensationStore(Path(sys.argv[1]), frames=frames, frame_shape=shape, dtype="uint16", fingerprint={},
+                          statistics=("a",), save_w=True)
+movie, valid = np.ones((batch, *shape), np.uint16), np.ones((batch, *shape), bool)
+w, statistics = np.ones((batch, *shape, 2), np.float32), np.ones((batch, 1))
+store.save_reference(np.ones(shape))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for start, stop in store.missing(batch):
+    store.write(start, movie, valid, statistics, w)
+store.finish(compression=sys.argv[2] or None)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.mark.parametrize("compression", ["", "lzf"])
+def test_memory_does_not_grow_with_the_movie(tmp_path, compression):
+    command = [sys.executable, "-c", PEAK, tmp_path, compression]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 25.0  # MB; the outputs have 184
+
+
+def test_journal_is_for_people_too(tmp_path):
+    with open_store(tmp_path) as store:
+        write(store, 0, 8)
+    header, batch = map(json.loads, (tmp_path / ".partial" / "journal.jsonl").read_text().splitlines())
+    assert header["job"]["fingerprint"] == {"size": 10, "alpha": [1.5, 1.5]}
+    assert batch == {"start": 0, "stop": 8}
