@@ -1,31 +1,33 @@
-"""The Numba backend: a workspace per thread, and the steps of the method on one level.
+"""The Numba backend: the steps of the method on one level, and the workspace in which a thread takes them.
 
-The estimator calls these steps in their order; the CUDA twins take the same place on a GPU.
+The estimator calls the steps in their order; a twin for another device takes the same place.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from . import median, pyramid, relax, tensor, warp
-from .layout import empty_plane, replicate_border, split
+from .layout import aligned, empty_plane, replicate_border, split
 
 
 @dataclass(frozen=True)
-class _Scratch:
-    """Arrays of one level that every frame overwrites; `image` is one padded (h + 4, w + 4) plane per channel."""
+class Scratch:
+    """The arrays of one level that every frame overwrites; pairs are (red, black), see layout.
 
-    image: list
+    What is needed only while its level is solved shares memory with the other levels.
+    """
+
+    image: list[np.ndarray]  # per channel, (h + 4, w + 4) with two replicated pixels around
+    start: tuple  # u_red, u_black, v_red, v_black
+    flow: tuple
     mean: tuple
     difference: tuple
-    tensor: tuple
-    system: tuple
-    start: tuple
-    flow: tuple
-    spare: tuple
-    edges: tuple | None
-    neighbours: tuple
+    spare: tuple  # two pairs
+    tensor: tuple  # (C, 6, ...)
+    system: tuple  # (5, ...)
+    edges: tuple | None  # (4, ...) if a_smooth < 1
+    neighbours: tuple | None
 
 
 class NumbaBackend:
@@ -35,43 +37,61 @@ class NumbaBackend:
     ----------
     plan : Plan
         Levels and parameters, see estimator.
-    reference : ndarray (H, W, C)
+    reference : ndarray (H, W, C) float32
         Raw intensities.
     """
 
-    def __init__(self, plan, reference):
+    def __init__(self, plan, reference: np.ndarray):
         self.plan = plan
-        scratch = self.workspace()
-        self.load(scratch, reference)
-        self.reference = [[_with_border(image[2:-2, 2:-2]) for image in level.image] for level in scratch]
+        work = self.workspace()
+        self.load(work, reference)
+        self.reference = [[_with_border(image[2:-2, 2:-2]) for image in scratch.image] for scratch in work]
+        self.images = [self.mixed(work, k) for k in range(len(plan.levels))]
         self.neighbours = [_neighbour_weights(level) for level in plan.levels]
-        self.images = [self.mixed(scratch, k) for k in range(len(plan.levels))]
 
-    def workspace(self) -> list:
-        """What one thread needs to work on a frame, finest level first."""
-        make, channels = [], self.plan.channels
+    def workspace(self) -> list[Scratch]:
+        """What one thread needs to work on a frame, one entry per level, finest first."""
+        channels, weighted = self.plan.channels, self.plan.params.a_smooth < 1
+        sizes = {"mean": (), "difference": (), "tensor": (channels, 6), "system": (5,)}
+        if weighted:
+            sizes |= {"edges": (4,), "neighbours": ()}
+        spare = {"spare_0": (), "spare_1": ()}
+        largest = empty_plane(self.plan.levels[0].shape)[0].size
+        memory = {
+            name: [aligned(int(np.prod(size)) * largest) for _ in (0, 1)] for name, size in (sizes | spare).items()
+        }
+        work = []
         for level in self.plan.levels:
-            plane = partial(empty_plane, level.shape)
             h, w = level.shape
-            weighted = self.plan.params.a_smooth < 1
-            make.append(_Scratch(
-                image=[np.zeros((h + 4, w + 4), np.float32) for _ in range(channels)],
-                mean=plane(), difference=plane(), tensor=plane(channels, 6), system=plane(5),
-                start=(*plane(), *plane()), flow=(*plane(), *plane()), spare=(plane(), plane()),
-                edges=plane(4) if weighted else None, neighbours=plane() if weighted else None,
-            ))  # fmt: skip
-        return make
+            red, black = empty_plane(level.shape)
+
+            def shared(name, size, shape=red.shape):
+                return tuple(m[: int(np.prod((*size, *shape)))].reshape(*size, *shape) for m in memory[name])
+
+            part = {name: shared(name, size) for name, size in sizes.items()}
+            if not weighted:
+                part |= {"edges": None, "neighbours": None}
+            work.append(
+                Scratch(
+                    image=[np.zeros((h + 4, w + 4), np.float32) for _ in range(channels)],
+                    start=(red, black, *empty_plane(level.shape)),
+                    flow=(*empty_plane(level.shape), *empty_plane(level.shape)),
+                    spare=tuple(shared(name, ()) for name in spare),
+                    **part,
+                )
+            )
+        return work
 
     def load(self, work, frame):
         """Normalise, smooth and reduce a raw frame (H, W, C) to every level."""
         buffer = np.empty(self.plan.shape[1], np.float32)
         for c in range(self.plan.channels):
-            image = np.ascontiguousarray(frame[..., c])
+            image = np.ascontiguousarray(frame[..., c], np.float32)
             offset, scale = self.plan.normalisation[c]
             for level, scratch in zip(self.plan.levels, work, strict=True):
-                ty, tx = level.reduce[c]
+                y, x = level.reduce[c]
                 pyramid.resample_image(
-                    image, ty.start, ty.weight, tx.start, tx.weight, offset, scale, buffer, scratch.image[c]
+                    image, y.start, y.weight, x.start, x.weight, offset, scale, buffer, scratch.image[c]
                 )
                 image, offset, scale = scratch.image[c][2:-2, 2:-2], 0.0, 1.0
 
@@ -87,20 +107,12 @@ class NumbaBackend:
 
     def enlarge(self, work, k):
         """Start level k from the flow of the next coarser one."""
-        ty, tx = self.plan.levels[k].enlarge
+        y, x = self.plan.levels[k].enlarge
         coarse, start = work[k + 1].flow, work[k].start
-        buffer = np.empty((2, coarse[0].shape[1]), np.float32)
+        line, rows = np.empty(2 * coarse[0].shape[1], np.float32), np.empty((4, x.start.size), np.float32)
         for c in (0, 2):
             pyramid.resample_flow(
-                coarse[c],
-                coarse[c + 1],
-                ty.start,
-                ty.weight,
-                tx.start,
-                tx.weight,
-                buffer,
-                start[c],
-                start[c + 1],
+                coarse[c], coarse[c + 1], y.start, y.weight, x.start, x.weight, line, rows, start[c], start[c + 1]
             )
 
     def constrain(self, work, k):
@@ -109,57 +121,41 @@ class NumbaBackend:
         for c in range(self.plan.channels):
             warp.warp_level(s.image[c], self.reference[k][c], s.start, level.hx, level.hy, s.mean, s.difference)
             J = s.tensor[0][c], s.tensor[1][c]
-            tensor.motion_tensor(
-                self.plan.constancy, s.mean, s.difference, level.shape[1], level.hx, level.hy, J, s.spare
-            )
+            tensor.motion_tensor(self.plan.constancy, s.mean, s.difference, level, J, s.spare)
 
     def solve(self, work, k):
         """Relax the flow of level k from its start."""
         level, params, s = self.plan.levels[k], self.plan.params, work[k]
+        weights, omega = self.plan.weights, self.plan.omega
         for flow, start in zip(s.flow, s.start, strict=True):
             flow[...] = start
-        done, omega = 0, self.plan.omega
-        while done < params.iterations:
+        for done in range(0, params.iterations, params.update_lag):
             sweeps = min(params.update_lag, params.iterations - done)
             if s.edges is None:
-                relax.renew_system(
-                    s.tensor, self.plan.weights, s.start, s.flow, params.a_data, self.neighbours[k], s.system
-                )
+                relax.renew_system(s.tensor, weights, s.start, s.flow, params.a_data, self.neighbours[k], s.system)
                 relax.sweep(s.system, level.wx, level.wy, omega, sweeps, s.flow)
             else:
-                relax.renew_edges(
-                    s.flow,
-                    level.shape[1],
-                    level.wx,
-                    level.wy,
-                    level.hx,
-                    level.hy,
-                    params.a_smooth,
-                    s.edges,
-                    s.neighbours,
-                )
-                relax.renew_system(s.tensor, self.plan.weights, s.start, s.flow, params.a_data, s.neighbours, s.system)
+                relax.renew_edges(s.flow, level.shape[1], level.wx, level.wy, level.hx, level.hy, params.a_smooth,
+                                  self.neighbours[k], s.edges, s.neighbours)  # fmt: skip
+                relax.renew_system(s.tensor, weights, s.start, s.flow, params.a_data, s.neighbours, s.system)
                 relax.sweep_edges(s.system, s.edges, omega, sweeps, s.flow)
-            done += sweeps
 
     def smooth(self, work, k):
         """Replace the increment of level k by its 5 x 5 median."""
-        s = work[k]
+        s, w = work[k], self.plan.levels[k].shape[1]
         for c in (0, 2):
-            median.median_increment(
-                s.start[c], s.start[c + 1], self.plan.levels[k].shape[1], s.spare[0], s.flow[c], s.flow[c + 1]
-            )
+            median.median_increment(s.start[c], s.start[c + 1], w, s.spare[0], s.flow[c], s.flow[c + 1])
 
     def finish(self, work) -> np.ndarray:
         """The flow (H, W, 2) of the full frame from the finest level."""
         out = np.empty((*self.plan.shape, 2), np.float32)
-        ty, tx = self.plan.to_frame
         flow = work[0].flow
-        buffer = np.empty((2, flow[0].shape[1]), np.float32)
-        for c in (0, 1):
-            pyramid.resample_flow_to_frame(
-                flow[2 * c], flow[2 * c + 1], ty.start, ty.weight, tx.start, tx.weight, buffer, out[..., c]
-            )
+        if self.plan.to_frame is None:
+            pyramid.flow_to_frame(flow, out)
+        else:
+            y, x = self.plan.to_frame
+            line, rows = np.empty(2 * flow[0].shape[1], np.float32), np.empty((2, 4, x.start.size), np.float32)
+            pyramid.resample_flow_to_frame(flow, y.start, y.weight, x.start, x.weight, line, rows, out)
         return out
 
 
@@ -173,8 +169,6 @@ def _with_border(image):
 def _neighbour_weights(level):
     """Sum of the constant neighbour weights of each pixel, zero in cells without a pixel."""
     h, w = level.shape
-    rows = np.full(h, 2.0)
-    rows[[0, -1]] = 1
-    columns = np.full(w, 2.0)
-    columns[[0, -1]] = 1
+    rows, columns = np.full(h, 2.0), np.full(w, 2.0)
+    rows[[0, -1]] = columns[[0, -1]] = 1
     return split((level.wy * rows[:, None] + level.wx * columns[None, :]).astype(np.float32))

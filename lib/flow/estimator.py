@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .params import FlowParams
-from .pyramid import Table, resample_table
+from .pyramid import Table, even_first, resample_table
 from .register import valid_mask, warp_frame
 from .rigid import RigidStart
 from .tensor import CS, GC, GRAY
@@ -51,7 +51,7 @@ class Plan:
     weights: np.ndarray  # (C,) float32
     normalisation: tuple[tuple[float, float], ...]  # per channel (offset, scale)
     levels: tuple[Level, ...]
-    to_frame: tuple[Table, Table]
+    to_frame: tuple[Table, Table] | None  # none where the finest level is the frame itself
 
 
 def level_shapes(shape: tuple[int, int], params: FlowParams) -> list[tuple[int, tuple[int, int]]]:
@@ -86,7 +86,9 @@ def make_plan(reference: np.ndarray, params: FlowParams) -> Plan:
             ]
             reduce.append(tuple(resample_table(source[a], size[a], blur[a]) for a in (0, 1)))
         coarser = numbered[k + 1][1] if k + 1 < len(numbered) else None
-        enlarge = tuple(resample_table(coarser[a], size[a]) for a in (0, 1)) if coarser else None
+        enlarge = None
+        if coarser:
+            enlarge = resample_table(coarser[0], size[0]), even_first(resample_table(coarser[1], size[1]))
         levels.append(Level(size, hx, hy, ax / hx**2, ay / hy**2, tuple(reduce), enlarge))
     return Plan(
         shape=shape,
@@ -97,8 +99,14 @@ def make_plan(reference: np.ndarray, params: FlowParams) -> Plan:
         weights=np.array(params.channel_weight(channels), np.float32),
         normalisation=_normalisation(reference, params.channel_normalization),
         levels=tuple(levels),
-        to_frame=tuple(resample_table(numbered[0][1][a], shape[a]) for a in (0, 1)),
+        to_frame=_to_frame(numbered[0][1], shape),
     )
+
+
+def _to_frame(finest: tuple[int, int], shape: tuple[int, int]) -> tuple[Table, Table] | None:
+    if finest == shape:
+        return None
+    return resample_table(finest[0], shape[0]), resample_table(finest[1], shape[1])
 
 
 def relaxation_factor(iterations: int) -> float:

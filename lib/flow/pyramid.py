@@ -45,6 +45,12 @@ def _matrix(n_in: int, centre: np.ndarray, radius: float, weight_at) -> np.ndarr
     return matrix / matrix.sum(1, keepdims=True)
 
 
+def even_first(table: Table) -> Table:
+    """The same table with the even outputs first, then the odd ones."""
+    order = np.r_[0 : len(table.start) : 2, 1 : len(table.start) : 2]
+    return Table(table.start[order], np.ascontiguousarray(table.weight[:, order]))
+
+
 def resample_table(n_in: int, n_out: int, sigma: float = 0.0) -> Table:
     """Table that smooths by a Gaussian of `sigma` (input samples) and resamples `n_in` to `n_out` samples by a cubic.
 
@@ -58,7 +64,8 @@ def resample_table(n_in: int, n_out: int, sigma: float = 0.0) -> Table:
     matrix /= matrix.sum(1, keepdims=True)
     used = matrix != 0
     first, last = used.argmax(1), n_in - 1 - used[:, ::-1].argmax(1)
-    taps = int((last - first).max()) + 1
+    first = np.minimum.accumulate(first[::-1])[::-1]  # never decreasing, so that a pass can go through the input once
+    taps = max(int((last - first).max()) + 1, 4)  # four, so that interpolation alone has a fixed number
     start = np.minimum(first, n_in - taps)
     weight = np.take_along_axis(matrix, start[:, None] + np.arange(taps), 1)
     return Table(start.astype(np.int32), np.ascontiguousarray(weight.T, dtype=np.float32))
@@ -102,43 +109,74 @@ def resample_image(image, y_start, y_weight, x_start, x_weight, offset, scale, b
 
 
 @inlined
-def _flow_rows(red, black, start, weight, y, buffer):
-    """`_rows` for a red-black plane, even x to buffer[0], odd x to buffer[1]."""
+def _across(red, black, y, start, weight, line, out):
+    """Interpolate row y of a red-black plane at every position of a four-tap table."""
+    even, odd = (black, red) if y & 1 else (red, black)
     for j in range(red.shape[1] - 2 * LINE):
-        buffer[0, j] = _F(0)
-        buffer[1, j] = _F(0)
-    for k in range(weight.shape[0]):
-        row = start[y] + k + 2
-        for j in range(red.shape[1] - 2 * LINE):
-            i = _N(j + LINE)
-            buffer[(row & 1), j] += weight[k, y] * red[row, i]
-            buffer[1 - (row & 1), j] += weight[k, y] * black[row, i]
-
-
-@inlined
-def _interpolate(buffer, start, weight, x):
-    total = _F(0)
-    for k in range(weight.shape[0]):
-        at = start[x] + k
-        total += weight[k, x] * buffer[_N(at & 1), _N(at >> 1)]
-    return total
+        i = _N(j + LINE)
+        line[2 * j] = even[y + 2, i]
+        line[2 * j + 1] = odd[y + 2, i]
+    for x in range(start.size):
+        at = start[x]
+        out[x] = (
+            weight[0, x] * line[_N(at)]
+            + weight[1, x] * line[_N(at + 1)]
+            + weight[2, x] * line[_N(at + 2)]
+            + weight[3, x] * line[_N(at + 3)]
+        )
 
 
 @kernel
-def resample_flow(red, black, y_start, y_weight, x_start, x_weight, buffer, out_red, out_black):
-    """Resample one component of the flow, in red-black storage, to the finer level with len(y_start) x len(x_start)."""
+def resample_flow(red, black, y_start, y_weight, x_start, x_weight, line, rows, out_red, out_black):
+    """Resample one component of the flow, in red-black storage, to the finer level.
+
+    The x table lists the even positions first, then the odd ones (`even_first`). Rows are interpolated along x once and
+    kept, four at a time, for the interpolation along y: line (2 n,) and rows (4, w) are workspace.
+    """
+    evens = (x_start.size + 1) // 2
+    done = 0
     for y in range(y_start.size):
-        _flow_rows(red, black, y_start, y_weight, y, buffer)
-        for j in range((x_start.size - (y & 1) + 1) // 2):
-            out_red[y + 2, j + LINE] = _interpolate(buffer, x_start, x_weight, 2 * j + (y & 1))
-        for j in range((x_start.size + (y & 1)) // 2):
-            out_black[y + 2, j + LINE] = _interpolate(buffer, x_start, x_weight, 2 * j + 1 - (y & 1))
+        first = y_start[y]
+        while done < first + 4:
+            if done >= first:
+                _across(red, black, done, x_start, x_weight, line, rows[done & 3])
+            done += 1
+        a, b, c, d = rows[first & 3], rows[(first + 1) & 3], rows[(first + 2) & 3], rows[(first + 3) & 3]
+        wa, wb, wc, wd = y_weight[0, y], y_weight[1, y], y_weight[2, y], y_weight[3, y]
+        even, odd = (out_black, out_red) if y & 1 else (out_red, out_black)
+        for j in range(evens):
+            even[y + 2, _N(j + LINE)] = wa * a[j] + wb * b[j] + wc * c[j] + wd * d[j]
+        for j in range(x_start.size - evens):
+            i = _N(j + evens)
+            odd[y + 2, _N(j + LINE)] = wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i]
 
 
 @kernel
-def resample_flow_to_frame(red, black, y_start, y_weight, x_start, x_weight, buffer, out):
-    """Resample one component of the finest level's flow to the frame's size: out (H, W), any strides."""
+def resample_flow_to_frame(flow, y_start, y_weight, x_start, x_weight, line, rows, out):
+    """Resample both components of the finest level's flow to the frame: out (H, W, 2), line (2 n,), rows (2, 4, W)."""
+    done = 0
     for y in range(out.shape[0]):
-        _flow_rows(red, black, y_start, y_weight, y, buffer)
+        first = y_start[y]
+        while done < first + 4:
+            if done >= first:
+                _across(flow[0], flow[1], done, x_start, x_weight, line, rows[0, done & 3])
+                _across(flow[2], flow[3], done, x_start, x_weight, line, rows[1, done & 3])
+            done += 1
+        k0, k1, k2, k3 = first & 3, (first + 1) & 3, (first + 2) & 3, (first + 3) & 3
+        w0, w1, w2, w3 = y_weight[0, y], y_weight[1, y], y_weight[2, y], y_weight[3, y]
         for x in range(out.shape[1]):
-            out[y, x] = _interpolate(buffer, x_start, x_weight, x)
+            out[y, x, 0] = w0 * rows[0, k0, x] + w1 * rows[0, k1, x] + w2 * rows[0, k2, x] + w3 * rows[0, k3, x]
+            out[y, x, 1] = w0 * rows[1, k0, x] + w1 * rows[1, k1, x] + w2 * rows[1, k2, x] + w3 * rows[1, k3, x]
+
+
+@kernel
+def flow_to_frame(flow, out):
+    """Both components of a flow that is at full size already, from red-black storage to out (H, W, 2)."""
+    h, w = out.shape[:2]
+    for y in range(h):
+        s = y & 1
+        for x in range(w):
+            j = (x >> 1) + LINE
+            red = (x & 1) == s
+            out[y, x, 0] = flow[0][y + 2, j] if red else flow[1][y + 2, j]
+            out[y, x, 1] = flow[2][y + 2, j] if red else flow[3][y + 2, j]

@@ -109,33 +109,45 @@ def sweep(S, wx, wy, omega, sweeps, flow):
 
 
 @inlined
-def _edge_row(u, v, u_other, v_other, y, s, h, w, wx, wy, per_x, per_y, a, E, neighbours):
+def _edge_row(u, v, u_other, v_other, y, s, h, w, wx, wy, per_x, per_y, a, pixels, E, neighbours):
     """Neighbour weights alpha psi_s'(|difference|^2 / h^2) / h^2 of row y, and their sum; zero across the border."""
     p = a - _F(1)
-    for j in range((w - s + 1) // 2):
+    wx, wy = wx * a, wy * a
+    up, down = _F(1) if y > 2 else _F(0), _F(1) if y < h + 1 else _F(0)
+    for j in range(u.shape[1] - 2 * LINE):
         i, left, right = _N(j + LINE), _N(j + LINE - 1 + s), _N(j + LINE + s)
         x = 2 * j + s
+        here = _F(1) if pixels[y, i] > _F(0) else _F(0)
         du, dv = u_other[y, left] - u[y, i], v_other[y, left] - v[y, i]
-        E[LEFT, y, i] = wx * a * power((du * du + dv * dv) * per_x + EPSILON, p) if x > 0 else _F(0)
+        wl = here * wx * power((du * du + dv * dv) * per_x + EPSILON, p) if x > 0 else _F(0)
         du, dv = u_other[y, right] - u[y, i], v_other[y, right] - v[y, i]
-        E[RIGHT, y, i] = wx * a * power((du * du + dv * dv) * per_x + EPSILON, p) if x < w - 1 else _F(0)
+        wr = here * wx * power((du * du + dv * dv) * per_x + EPSILON, p) if x < w - 1 else _F(0)
         du, dv = u_other[y - 1, i] - u[y, i], v_other[y - 1, i] - v[y, i]
-        E[UP, y, i] = wy * a * power((du * du + dv * dv) * per_y + EPSILON, p) if y > 2 else _F(0)
+        wu = here * up * wy * power((du * du + dv * dv) * per_y + EPSILON, p)
         du, dv = u_other[y + 1, i] - u[y, i], v_other[y + 1, i] - v[y, i]
-        E[DOWN, y, i] = wy * a * power((du * du + dv * dv) * per_y + EPSILON, p) if y < h + 1 else _F(0)
-        neighbours[y, i] = E[LEFT, y, i] + E[RIGHT, y, i] + E[UP, y, i] + E[DOWN, y, i]
+        wd = here * down * wy * power((du * du + dv * dv) * per_y + EPSILON, p)
+        E[LEFT, y, i], E[RIGHT, y, i], E[UP, y, i], E[DOWN, y, i] = wl, wr, wu, wd
+        neighbours[y, i] = wl + wr + wu + wd
 
 
 @kernel
-def renew_edges(flow, w, wx, wy, hx, hy, a_smooth, E, neighbours):
-    """Neighbour weights at the present flow for a_smooth < 1: E (red, black) of (4, h + 4, n + 32), and their sums."""
+def renew_edges(flow, w, wx, wy, hx, hy, a_smooth, pixels, E, neighbours):
+    """Neighbour weights at the present flow for a_smooth < 1: E (red, black) of (4, h + 4, n + 32), and their sums.
+
+    `pixels` (red, black) is zero in cells without a pixel.
+    """
     h = flow[0].shape[0] - 4
     per_x, per_y = _F(1 / (hx * hx)), _F(1 / (hy * hy))
     wx, wy, a = _F(wx), _F(wy), _F(a_smooth)
     for y in range(2, h + 2):
         s = y & 1
-        _edge_row(flow[0], flow[2], flow[1], flow[3], y, s, h, w, wx, wy, per_x, per_y, a, E[0], neighbours[0])
-        _edge_row(flow[1], flow[3], flow[0], flow[2], y, 1 - s, h, w, wx, wy, per_x, per_y, a, E[1], neighbours[1])
+        _edge_row(
+            flow[0], flow[2], flow[1], flow[3], y, s, h, w, wx, wy, per_x, per_y, a, pixels[0], E[0], neighbours[0]
+        )
+        s = 1 - s
+        _edge_row(
+            flow[1], flow[3], flow[0], flow[2], y, s, h, w, wx, wy, per_x, per_y, a, pixels[1], E[1], neighbours[1]
+        )
 
 
 @inlined

@@ -22,6 +22,7 @@ GC, GRAY, CS = 0, 1, 2
 J11, J12, J22, J13, J23, J33 = range(6)
 _F, _N = np.float32, np.uint64
 THETA = _F(1e-6)  # keeps the normalisation finite where the image is flat
+NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
 CENSUS_SOFTNESS = _F(0.05)  # grey-value step, in units of the reference's range, at which a census sign is half decided
 
 
@@ -71,10 +72,10 @@ def _gray_row(f_other, t, y, s, ax, ay, keep, share, J):
 
 
 @kernel
-def gray_tensor(f, t, hx, hy, keep, share, J):
-    """J = keep * J + share * the tensor of grey-value constancy; arrays as in `gradient_tensor`."""
+def gray_tensor(f, t, hx, hy, first, share, J):
+    """J = share * the tensor of grey-value constancy, or J plus that unless `first`; see `gradient_tensor`."""
     ax, ay = _F(0.5 / hx), _F(0.5 / hy)
-    keep, share = _F(keep), _F(share)
+    keep, share = _F(0) if first else _F(1), _F(share)
     for y in range(2, f[0].shape[0] - 2):
         _gray_row(f[1], t[0], y, y & 1, ax, ay, keep, share, J[0])
         _gray_row(f[0], t[1], y, 1 - (y & 1), ax, ay, keep, share, J[1])
@@ -114,17 +115,14 @@ def census_signature(f, t, w, dy, dx, mean, difference):
     replicate_border(difference[0], difference[1], h, w)
 
 
-def motion_tensor(constancy, f, t, w, hx, hy, J, scratch):
-    """Fill J of one channel from the mean f and the difference t; scratch: two planes like f, for the census."""
+def motion_tensor(constancy, f, t, level, J, spare):
+    """Fill J of one channel from the mean f and the difference t on a level; `spare` is two pairs of planes."""
+    w, hx, hy = level.shape[1], level.hx, level.hy
     if constancy == GC:
         gradient_tensor(f, t, hx, hy, J)
     elif constancy == GRAY:
-        gray_tensor(f, t, hx, hy, 0.0, 1.0, J)
+        gray_tensor(f, t, hx, hy, True, 1.0, J)
     else:
-        keep = 0.0
-        for dy in (-1, 0, 1):
-            for dx in (-1, 0, 1):
-                if dy or dx:
-                    census_signature(f, t, w, dy, dx, *scratch)
-                    gray_tensor(*scratch, hx, hy, keep, 0.125, J)
-                    keep = 1.0
+        for k, (dy, dx) in enumerate(NEIGHBOURS):
+            census_signature(f, t, w, dy, dx, *spare)
+            gray_tensor(*spare, hx, hy, k == 0, 1 / len(NEIGHBOURS), J)
