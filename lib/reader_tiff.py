@@ -137,14 +137,15 @@ def _broken_after(file: tifffile.TiffFile) -> int | None:
     tifffile only logs this, and the movie would be short without a word.
     """
     handle, form = file.filehandle, file.tiff
-    offset, pages = file.pages.first.offset, 0
-    while offset:
+    offset, seen = file.pages.first.offset, set()
+    while offset not in seen and offset:
         try:
             handle.seek(offset)
             tags = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))[0]
             handle.seek(offset + form.tagnosize + tags * form.tagsize)
-            offset = struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]
+            following = struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]
         except (struct.error, ValueError):
-            return pages
-        pages += 1
-    return None
+            return len(seen)
+        seen.add(offset)
+        offset = following
+    return len(seen) if offset else None  # a damaged chain may also bite its tail

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import tifffile
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
-from scipy.signal import lfilter
 
 from lib.store import atomic_path, write_npz
 
@@ -65,9 +64,7 @@ def make_scene(shape: tuple[int, int], seed: int) -> Scene:
     size = (shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN)
     neuropil = 0.25 * _texture(rng, size, 12.0) + 0.15 * _texture(rng, size, 3.0)
     processes = 0.5 * np.maximum(_texture(rng, size, 1.2) - 0.8, 0.0)
-    vessels = 1.0 - 0.6 * np.exp(
-        -0.5 * (_texture(rng, size, 22.0) / 0.12) ** 2
-    )  # along the zero lines of a field
+    vessels = 1.0 - 0.6 * np.exp(-0.5 * (_texture(rng, size, 22.0) / 0.12) ** 2)  # along the zero lines of a field
     canvas = np.maximum(0.8 + neuropil + processes, 0.1) * vessels
     cells = tuple(_cell(rng, size) for _ in range(round(size[0] * size[1] / CELL_SPACING**2)))
     for row, column, patch in cells:
@@ -181,9 +178,7 @@ def simulate_session(
         amplitudes = {"rigid": between_rigid, "nonrigid": between_nonrigid}
         between = simulate_between(shape, seed=apart, **amplitudes) if index else None
         brightness = np.random.default_rng(light).uniform(0.85, 1.15)
-        recording = simulate_recording(
-            scene, frames=frames, seed=own, between=between, brightness=brightness, **motion
-        )
+        recording = simulate_recording(scene, frames=frames, seed=own, between=between, brightness=brightness, **motion)
         truth = {
             "flow": recording.flow.astype(np.float16),
             "clean": recording.clean,
@@ -213,9 +208,7 @@ def invert(w: np.ndarray) -> np.ndarray:
         previous, inverse = inverse, -_sample(w, inverse)
         if np.abs(inverse - previous).max() < 1e-3:
             return inverse
-    raise ValueError(
-        "the displacement folds the image over itself and cannot be inverted; use smaller amplitudes"
-    )
+    raise ValueError("the displacement folds the image over itself and cannot be inverted; use smaller amplitudes")
 
 
 def _sample(w: np.ndarray, displacement: np.ndarray) -> np.ndarray:
@@ -272,7 +265,7 @@ def _wander(rng: np.random.Generator, frames: int, count: int) -> np.ndarray:
     """Return (frames, count) random courses that wander about zero and forget within DRIFT_TIME frames."""
     keep = np.exp(-1.0 / DRIFT_TIME)
     settle = round(5 * DRIFT_TIME)
-    return lfilter([1.0], [1.0, -keep], rng.standard_normal((settle + frames, count)), axis=0)[settle:]
+    return _decay(rng.standard_normal((settle + frames, count)), keep)[settle:]
 
 
 def _motion(
@@ -299,4 +292,11 @@ def _activity(rng: np.random.Generator, frames: int, cells: int) -> np.ndarray:
     settle = round(5 * TRANSIENT_DECAY)
     spikes = rng.random((settle + frames, cells)) < TRANSIENT_RATE
     heights = spikes * rng.uniform(0.5, 2.0, spikes.shape)
-    return lfilter([1.0], [1.0, -np.exp(-1.0 / TRANSIENT_DECAY)], heights, axis=0)[settle:].astype(np.float32)
+    return _decay(heights, np.exp(-1.0 / TRANSIENT_DECAY))[settle:].astype(np.float32)
+
+
+def _decay(pushes: np.ndarray, keep: float) -> np.ndarray:
+    """Return the courses that add up `pushes` (T, n) and keep a part of themselves at each step."""
+    for t in range(1, len(pushes)):
+        pushes[t] += keep * pushes[t - 1]
+    return pushes

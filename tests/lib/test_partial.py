@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -272,18 +273,18 @@ def test_wrong_arrays_are_refused_and_not_recorded(tmp_path):
     movie, valid, statistics = MOVIE[:4, ..., 0], VALID[:4], STATISTICS[:4]
     with open_store(tmp_path) as store:
         wrong = [
-            (0, movie.astype(np.float32), valid, statistics),
-            (0, movie[:, :-1], valid, statistics),
-            (0, movie, valid.astype(np.uint8), statistics),
-            (0, movie, valid[:, 1:], statistics),
-            (0, movie, valid, statistics[:, :1]),
-            (0, movie, valid[:3], statistics),
-            (18, movie, valid, statistics),
-            (-1, movie, valid, statistics),
-            (0, movie, valid, statistics, FLOW[:4]),
+            ("ch1 takes frames of (12, 15) uint16", (0, movie.astype(np.float32), valid, statistics)),
+            ("ch1 takes frames of (12, 15) uint16", (0, movie[:, :-1], valid, statistics)),
+            ("valid must be bool", (0, movie, valid.astype(np.uint8), statistics)),
+            ("idx.hdf: ch1 takes frames of", (0, movie, valid[:, 1:], statistics)),
+            ("statistics takes frames of (2,) float64", (0, movie, valid, statistics[:, :1])),
+            ("different lengths", (0, movie, valid[:3], statistics)),
+            ("ch1 has 20 frames, got [18, 22)", (18, movie, valid, statistics)),
+            ("ch1 has 20 frames, got [-1, 3)", (-1, movie, valid, statistics)),
+            ("w be given with save_w", (0, movie, valid, statistics, FLOW[:4])),
         ]
-        for arrays in wrong:
-            with pytest.raises(ValueError, match="."):
+        for said, arrays in wrong:
+            with pytest.raises(ValueError, match=re.escape(said)):
                 store.write(*arrays)
         assert store.finished == []
     with open_store(tmp_path, save_w=True) as store, pytest.raises(ValueError, match="save_w"):

@@ -264,9 +264,7 @@ def unusable(tmp_path: Path, kind: str) -> tuple[Path, str]:
             tifffile.imwrite(path, movie("uint8", channels=3), photometric="rgb")
             return path, "colour images"
         case "volumes":
-            tifffile.imwrite(
-                path, movie().reshape(4, 3, HEIGHT, WIDTH), imagej=True, metadata={"axes": "TZYX"}
-            )
+            tifffile.imwrite(path, movie().reshape(4, 3, HEIGHT, WIDTH), imagej=True, metadata={"axes": "TZYX"})
             return path, "holds 4 T x 3 Z images.*one plane"
         case "two sizes":
             with tifffile.TiffWriter(path) as writer:
@@ -301,6 +299,16 @@ def unusable(tmp_path: Path, kind: str) -> tuple[Path, str]:
             struct.pack_into("<I", data, 10 + 12 * tags, 0)
             path.write_bytes(data)
             return path, "tells of 12 images, 1 are there"
+        case "pages in a circle":
+            with tifffile.TiffWriter(path) as writer:
+                for frame in movie()[:3]:
+                    writer.write(frame, metadata=None)
+            with tifffile.TiffFile(path) as file:
+                second, end = file.pages[1].offset, file.pages.next_page_offset
+            data = bytearray(path.read_bytes())
+            struct.pack_into("<I", data, end, second)
+            path.write_bytes(data)
+            return path, "cut off or damaged"
         case "cut-off chain of pages":
             with tifffile.TiffWriter(path) as writer:
                 for frame in movie():
@@ -321,7 +329,7 @@ UNUSABLE = [
         "no frames in HDF5",
     ),
     *("no dataset", "colour", "volumes", "two sizes", "two positions", "bool", "complex", "unknown suffix"),
-    *("cut-off ImageJ", "cut-off ImageJ of one page", "cut-off chain of pages"),
+    *("cut-off ImageJ", "cut-off ImageJ of one page", "pages in a circle", "cut-off chain of pages"),
 ]
 
 
@@ -351,9 +359,7 @@ def test_contiguous_tiff_cut_off_names_the_frame(tmp_path):
     path.write_bytes(path.read_bytes()[: start + 7 * size + 11])
     with open_recording(path) as recording:
         np.testing.assert_array_equal(recording.read(0, 7), movie()[:7])
-        with pytest.raises(
-            RecordingError, match=r"cut\.tif: frame 7 \(counted from 0\).*11 of its 280 bytes"
-        ):
+        with pytest.raises(RecordingError, match=r"cut\.tif: frame 7 \(counted from 0\).*11 of its 280 bytes"):
             recording.read(4, FRAMES)
 
 
@@ -429,9 +435,7 @@ def test_read_frames_in_any_order(tmp_path, indices):
     with h5py.File(path, "w") as file:
         file["ch1"], file["ch2"] = np.moveaxis(movie(channels=2), -1, 0)
     with open_recording(path) as recording:
-        np.testing.assert_array_equal(
-            recording.read_frames(indices), movie(channels=2)[np.asarray(indices, int)]
-        )
+        np.testing.assert_array_equal(recording.read_frames(indices), movie(channels=2)[np.asarray(indices, int)])
 
 
 def test_frames_that_are_not_there(tmp_path):
