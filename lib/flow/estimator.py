@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .jit import compiling
 from .params import FlowParams
 from .pyramid import Table, even_first, resample_table
 from .register import valid_mask, warp_frame
@@ -176,6 +177,8 @@ class FlowEstimator:
         self._rigid_level = fits[0] if fits else len(self.plan.levels) - 1
         self._rigid = RigidStart(self._backend.images[self._rigid_level])
         self._local = threading.local()
+        with compiling():
+            self(reference)
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """Flow of one frame.

@@ -1,10 +1,53 @@
-"""How every Numba kernel of this package is compiled, and the numerics that they share."""
+"""How every Numba kernel of this package is compiled and kept, and the numerics that they share.
 
+Compiled kernels are kept in a folder per user, `~/.cache/flowsession`, or under NUMBA_CACHE_DIR if that is set. Its
+name holds a hash of this package's source: Numba itself looks only at the file of a kernel, not at what the kernel
+calls.
+"""
+
+import fcntl
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.extending import intrinsic
+
+log = logging.getLogger(__name__)
+
+
+def _cache_folder() -> Path:
+    """The folder of this source's compiled kernels."""
+    base = os.environ.get("NUMBA_CACHE_DIR") or Path(
+        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "flowsession"
+    )
+    source = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        source.update(path.read_bytes())
+    return Path(base, source.hexdigest()[:16])
+
+
+CACHE = _cache_folder()
+numba.config.CACHE_DIR = str(CACHE)
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Hold the cache's lock: jobs that start together compile a kernel once, the others wait and load it."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:  # some network file systems know no locks; compiling twice is merely slower
+            log.warning("%s: no file lock (%s); jobs that start together each compile the kernels", CACHE, error)
+        yield
 
 
 class NoAliasCompiler(CompilerBase):

@@ -3,9 +3,11 @@
 registered(x, y) = frame(x + u, y + v). A position outside [0, W - 1] x [0, H - 1] is invalid.
 """
 
+from contextlib import nullcontext
+
 import numpy as np
 
-from .jit import inlined, kernel
+from .jit import compiling, inlined, kernel
 from .warp import keys
 
 NEAREST, LINEAR, CUBIC = 0, 1, 3
@@ -58,6 +60,9 @@ def _inside(flow, out):
             out[y, x] = (px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1))
 
 
+_compiled = set()  # types that `_warp_channel` has been called with in this process
+
+
 def valid_mask(flow):
     """Pixels whose source position x + u, y + v lies inside the frame.
 
@@ -107,6 +112,9 @@ def warp_frame(image, flow, *, fill, interpolation="cubic"):
     for c in np.ndindex(image.shape[2:]):
         part = (slice(None), slice(None), *c)
         source, target = np.ascontiguousarray(image[part]), np.empty(image.shape[:2], image.dtype)
-        _warp_channel(source, flow, np.ascontiguousarray(fill[part]), order, low, high, integer, target)
+        arguments = (source, flow, np.ascontiguousarray(fill[part]), order, low, high, integer, target)
+        with nullcontext() if image.dtype in _compiled else compiling():
+            _warp_channel(*arguments)
+        _compiled.add(image.dtype)
         out[part] = target
     return out

@@ -25,8 +25,12 @@ class RigidStart:
     """Phase correlation with one reference image (h, w)."""
 
     def __init__(self, reference: np.ndarray):
-        self.shape = reference.shape
-        h, w = self.shape
+        # the transform is fast for sides with small prime factors only: leave a few border pixels out
+        h, w = self.shape = tuple(fft.prev_fast_len(side, real=True) for side in reference.shape)
+        self._part = tuple(
+            slice((full - side) // 2, (full - side) // 2 + side)
+            for full, side in zip(reference.shape, self.shape, strict=True)
+        )
         self._window = np.outer(_window(h), _window(w)).astype(np.float32)
         fy, fx = fft.fftfreq(h)[:, None], fft.rfftfreq(w)[None, :]
         low_pass = np.exp(-2 * (np.pi * SMOOTH) ** 2 * (fx**2 + fy**2))
@@ -35,6 +39,7 @@ class RigidStart:
         self._reach = max(int(h * MAX_SHIFT), 1), max(int(w * MAX_SHIFT), 1)
 
     def _spectrum(self, image: np.ndarray) -> np.ndarray:
+        image = image[self._part]
         return fft.rfft2((image - image.mean()) * self._window)
 
     def __call__(self, image: np.ndarray) -> tuple[float, float]:
