@@ -18,18 +18,20 @@ def reference_indices(spec: str | list[int], frames: int) -> np.ndarray:
     Parameters
     ----------
     spec : "start:stop" or list of int
-        Frames from 0; a range is clipped to what exists, and moved to the end if it starts beyond it.
+        Frames from 0; a range is clipped to what exists.
 
     Raises
     ------
     ValueError
         For a list that names a frame which does not exist.
+
+    Notes
+    -----
+    A recording that ends before the range starts is used whole.
     """
     if isinstance(spec, str):
         start, stop = (int(part) for part in spec.split(":"))
-        length = min(stop - start, frames)
-        start = min(start, frames - length)
-        return np.arange(start, start + length)
+        return np.arange(start if start < frames else 0, min(stop, frames))
     indices = np.asarray(spec, dtype=np.intp)
     wrong = indices[(indices < 0) | (indices >= frames)]
     if wrong.size:

@@ -1,0 +1,212 @@
+"""Compensation, reference and average on real files: the same whatever the threads, batches and interruptions."""
+
+import numpy as np
+import pytest
+import scipy.ndimage as ndi
+import tifffile
+
+from lib.compensation import STATISTICS, average, compensate, read_smoothed, register_frame, statistics
+from lib.flow import FlowEstimator, FlowParams, valid_mask, warp_frame
+from lib.partial import CompensationStore
+from lib.recording import open_recording
+from lib.reference import build_reference, reference_indices
+from lib.simulate import make_scene, simulate_recording
+
+FRAMES = 23
+PARAMS = FlowParams(quality="fast", alpha=10.0)
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    return simulate_recording(make_scene((64, 72), 3), frames=FRAMES, seed=5)
+
+
+@pytest.fixture(scope="module")
+def movie(simulated, tmp_path_factory):
+    path = tmp_path_factory.mktemp("source") / "movie.tif"
+    tifffile.imwrite(path, simulated.movie)
+    return path
+
+
+def open_store(folder, recording, dtype="uint16"):
+    return CompensationStore(
+        folder,
+        frames=recording.frames,
+        frame_shape=recording.frame_shape,
+        dtype=dtype,
+        fingerprint={},
+        statistics=STATISTICS,
+        save_w=True,
+    )
+
+
+def run(movie, folder, *, params=PARAMS, dtype="uint16", reference=None, **how):
+    """Compensate into `folder`; returns the files' bytes by name."""
+    with open_recording(movie) as recording:
+        reference = recording.read(0, 5).mean(0) if reference is None else reference
+        with open_store(folder, recording, dtype) as store:
+            store.save_reference(reference)
+            compensate(recording, reference, params, store, **how)
+            store.finish()
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def read(path, *datasets):
+    with open_recording(path, dataset=datasets) as stored:
+        return stored.read(0, stored.frames)
+
+
+def test_outputs_are_the_registered_frames(movie, simulated, tmp_path):
+    run(movie, tmp_path, threads=2)
+    reference = simulated.movie[:5].mean(0)
+    estimator = FlowEstimator(reference, PARAMS)
+    compensated, valid = read(tmp_path / "compensated.hdf5"), read(tmp_path / "idx.hdf")
+    flow = read(tmp_path / "w.h5", "u", "v")
+    numbers = np.load(tmp_path / "statistics.npz")
+    assert compensated.dtype == np.uint16 and valid.dtype == np.uint8
+    for t in range(FRAMES):
+        frame, w, mask = estimator.register(simulated.movie[t])
+        np.testing.assert_array_equal(compensated[t], frame)
+        np.testing.assert_array_equal(valid[t], 255 * mask)
+        np.testing.assert_array_equal(flow[t], w)
+        assert numbers["max_disp"][t] == pytest.approx(np.hypot(w[..., 0], w[..., 1]).max())
+        assert numbers["mean_translation"][t] == pytest.approx(np.hypot(*w.mean((0, 1))), rel=1e-5)
+    assert set(numbers) == set(STATISTICS)
+    assert numbers["correlation"].mean() > np.mean(
+        [np.corrcoef(f.ravel(), reference.ravel())[0, 1] for f in simulated.movie]
+    )
+
+
+def test_threads_and_batches_change_nothing(movie, tmp_path):
+    first = run(movie, tmp_path / "a", threads=1, batch=FRAMES)
+    for name, how in {"b": {"threads": 2, "batch": 1}, "c": {"threads": 3, "batch": 7}}.items():
+        again = run(movie, tmp_path / name, **how)
+        assert again.keys() == first.keys()
+        assert all(again[file] == first[file] for file in first)
+
+
+def test_smoothing_over_time_does_not_see_batches(movie, tmp_path, simulated):
+    params = FlowParams(quality="fast", alpha=10.0, sigma=(1.0, 1.0, 1.5))
+    first = run(movie, tmp_path / "a", params=params, batch=FRAMES)
+    assert run(movie, tmp_path / "b", params=params, batch=4) == first
+    assert run(movie, tmp_path / "c")["w.h5"] != first["w.h5"]
+    with open_recording(movie) as recording:
+        raw, smoothed = read_smoothed(recording, 6, 9, params)
+    np.testing.assert_array_equal(raw, simulated.movie[6:9])
+    expected = ndi.gaussian_filter1d(simulated.movie.astype(np.float32), 1.5, axis=0, mode="nearest")[6:9]
+    np.testing.assert_allclose(smoothed, expected, rtol=1e-5)
+
+
+class StopError(Exception):
+    pass
+
+
+class StopAfter:
+    """A progress that interrupts the compensation, as Ctrl-C would."""
+
+    def __init__(self, frames):
+        self.left = frames
+
+    def update(self, n):
+        self.left -= n
+        if self.left <= 0:
+            raise StopError
+
+
+def test_goes_on_where_it_stopped(movie, tmp_path):
+    first = run(movie, tmp_path / "a", batch=4)
+    with pytest.raises(StopError):
+        run(movie, tmp_path / "b", batch=4, progress=StopAfter(8))
+    with open_recording(movie) as recording, open_store(tmp_path / "b", recording) as store:
+        assert 8 <= sum(stop - start for start, stop in store.finished) < FRAMES
+    assert run(movie, tmp_path / "b", batch=5) == first
+
+
+def test_a_frame_that_cannot_be_read_stops_with_its_number(tmp_path):
+    frames = np.random.default_rng(0).random((9, 32, 32)).astype(np.float32)
+    frames[6, 3, 4] = np.nan
+    tifffile.imwrite(tmp_path / "bad.tif", frames)
+    with pytest.raises(ValueError, match=r"bad\.tif.*6"):
+        run(tmp_path / "bad.tif", tmp_path / "out", dtype="float32", batch=2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_another_output_type(movie, simulated, tmp_path, dtype):
+    run(movie, tmp_path, dtype=dtype)
+    stored = read(tmp_path / "compensated.hdf5")
+    assert stored.dtype == dtype
+    estimator = FlowEstimator(simulated.movie[:5].mean(0), PARAMS)
+    frame = np.clip(simulated.movie[3], 0, 255) if dtype == "uint8" else simulated.movie[3]
+    expected = warp_frame(frame.astype(dtype), estimator(simulated.movie[3]), fill=estimator.reference)
+    np.testing.assert_array_equal(stored[3], expected)
+
+
+def test_two_channels_share_one_flow(simulated, tmp_path):
+    second = (simulated.movie // 3 + 50).astype(np.uint16)
+    tifffile.imwrite(
+        tmp_path / "two.tif", np.stack([simulated.movie, second], 1), imagej=True, metadata={"axes": "TCYX"}
+    )
+    run(tmp_path / "two.tif", tmp_path / "out")
+    both = read(tmp_path / "out" / "compensated.hdf5")
+    assert both.shape == (FRAMES, 64, 72, 2)
+    flow = read(tmp_path / "out" / "w.h5", "u", "v")
+    reference = np.stack([simulated.movie, second], -1)[:5].mean(0)
+    for c, channel in enumerate((simulated.movie, second)):
+        expected = warp_frame(channel[9], flow[9].copy(), fill=reference[..., c])
+        np.testing.assert_array_equal(both[9, ..., c], expected)
+
+
+def test_statistics_by_hand():
+    w = np.zeros((6, 8, 2), np.float32)
+    w[..., 0], w[..., 1] = 3, -4
+    image = np.random.default_rng(0).random((6, 8))
+    numbers = dict(zip(STATISTICS, statistics(w, valid_mask(w), 2 * image + 1, image), strict=True))
+    assert numbers["mean_disp"] == numbers["max_disp"] == numbers["mean_translation"] == 5
+    assert (numbers["translation_x"], numbers["translation_y"], numbers["mean_div"]) == (3, -4, 0)
+    assert numbers["valid_fraction"] == pytest.approx(5 * 2 / 48)
+    assert numbers["correlation"] == pytest.approx(1)
+    w[..., 0] = np.arange(8) * 0.5
+    assert dict(zip(STATISTICS, statistics(w, valid_mask(w), image, image), strict=True))["mean_div"] == pytest.approx(
+        0.5
+    )
+    flat = statistics(w, np.zeros((6, 8), bool), image, image)
+    assert np.isfinite(flat).all()
+
+
+def test_average_is_the_mean_of_all_frames(movie, simulated):
+    with open_recording(movie) as recording:
+        np.testing.assert_allclose(average(recording), simulated.movie.mean(0, dtype=float), rtol=1e-12)
+
+
+def test_reference_frames_are_clipped_to_what_exists():
+    np.testing.assert_array_equal(reference_indices("50:500", 1000), np.arange(50, 500))
+    np.testing.assert_array_equal(reference_indices("50:500", 200), np.arange(50, 200))
+    np.testing.assert_array_equal(reference_indices("50:500", 20), np.arange(20))
+    np.testing.assert_array_equal(reference_indices([3, 1], 5), [3, 1])
+    with pytest.raises(ValueError, match="reference_frames.*frame 5.*0 to 4"):
+        reference_indices([1, 5], 5)
+
+
+def test_reference_is_sharper_than_the_mean_and_deterministic(movie, simulated):
+    with open_recording(movie) as recording:
+        indices = reference_indices("50:500", FRAMES)
+        reference = build_reference(recording, PARAMS, indices=indices, threads=2)
+        np.testing.assert_array_equal(reference, build_reference(recording, PARAMS, indices=indices))
+    assert reference.dtype == np.float64 and reference.shape == (64, 72)
+
+    def likeness(image):
+        """Correlation with the clean image at the best shift of whole pixels."""
+        inner = simulated.clean[12:-12, 12:-12]
+        shifts = [(y, x) for y in range(25) for x in range(25)]
+        h, w = inner.shape
+        return max(np.corrcoef(image[y : y + h, x : x + w].ravel(), inner.ravel())[0, 1] for y, x in shifts)
+
+    assert likeness(reference) > 0.9 > likeness(simulated.movie.mean(0))
+
+
+def test_register_frame_uses_the_smoothed_frame_for_the_flow_only(simulated):
+    estimator = FlowEstimator(simulated.clean, PARAMS)
+    raw, smoothed = simulated.movie[2], simulated.movie[2].astype(np.float32) * 0.5 + 100
+    registered, w, valid, _ = register_frame(estimator, raw, smoothed, np.dtype("uint16"))
+    np.testing.assert_array_equal(w, estimator(smoothed))
+    np.testing.assert_array_equal(registered, warp_frame(raw, w, fill=simulated.clean))
