@@ -18,6 +18,8 @@ rule compensate_recording:
         "logs/compensate_recording/{recording}.log",
     benchmark:
         "benchmarks/compensate_recording/{recording}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     threads: threads
     resources:
         mem_mb=lambda wildcards, threads, attempt: resources.compensation_mb(
@@ -50,6 +52,8 @@ rule average_recording:
         "logs/average_recording/{recording}.log",
     benchmark:
         "benchmarks/average_recording/{recording}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: resources.streaming_mb(recording(wildcards), attempt),
         runtime=lambda wildcards, attempt: resources.streaming_minutes(recording(wildcards), attempt),

@@ -12,6 +12,8 @@ checkpoint select_center:
         "logs/select_center.log",
     benchmark:
         "benchmarks/select_center.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: resources.session_mb(session.recordings, attempt),
         runtime=lambda wildcards, attempt: 30 * attempt,
@@ -35,6 +37,8 @@ rule align_average:
         "logs/align_average/{recording}.log",
     benchmark:
         "benchmarks/align_average/{recording}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: resources.between_mb(recording(wildcards), attempt),
         runtime=lambda wildcards, attempt: 20 * attempt,

@@ -16,6 +16,8 @@ rule align_recording:
         "logs/align_recording/{recording}.log",
     benchmark:
         "benchmarks/align_recording/{recording}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     threads: threads
     resources:
         mem_mb=lambda wildcards, threads, attempt: resources.aligning_mb(
@@ -48,6 +50,8 @@ rule intersect_masks:
         "logs/intersect_masks.log",
     benchmark:
         "benchmarks/intersect_masks.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: resources.session_mb(session.recordings, attempt),
         runtime=lambda wildcards, attempt: 30 * attempt,

@@ -21,6 +21,8 @@ rule summarize_session:
         "logs/summarize_session.log",
     benchmark:
         "benchmarks/summarize_session.tsv"
+    conda:
+        "../envs/cpu.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: resources.session_mb(session.recordings, attempt),
         runtime=lambda wildcards, attempt: 30 * attempt,

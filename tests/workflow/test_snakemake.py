@@ -1,0 +1,76 @@
+"""How the workflow is called, and what Snakemake itself says about it."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from .conftest import REPOSITORY, command, snakemake
+
+
+def call(*arguments, cwd):
+    done = subprocess.run(
+        command(*arguments), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120
+    )
+    return done.returncode, done.stdout
+
+
+def test_lint(fresh):
+    code, output = call("--configfile", "session.yaml", "--lint", cwd=fresh)
+    assert code == 0, output
+
+
+def test_every_rule_says_what_it_does(fresh):
+    code, output = call("--configfile", "session.yaml", "--list", cwd=fresh)
+    assert code == 0
+    scripts = {path.stem for path in (REPOSITORY / "scripts").glob("*.py")}
+    rules = dict(re.findall(r"^(\w+) \((\S.*)\)$", output, re.MULTILINE))
+    assert {"all", "stage1", "stage2", "compensate_recording", "intersect_masks"} <= set(rules)
+    assert set(rules) - {"all", "stage1", "stage2"} <= scripts  # rule and script share their name
+
+
+def test_configfile_stands_alone(fresh, tmp_path):
+    """The project's own settings, found where Snakemake runs, are not mixed into a file given by --configfile."""
+    (fresh / "config").mkdir()
+    (fresh / "config" / "session.yaml").write_text("pattern: '*.none'\n")
+    assert snakemake(fresh, "-n").returncode == 0
+    code, output = call("-n", "--cores", "1", cwd=fresh)  # without --configfile it counts
+    assert code != 0 and "*.none" in output
+
+
+def test_runs_from_elsewhere(finished, tmp_path):
+    code, output = call(
+        "-n", "--cores", "1", "--directory", str(finished), "--configfile", str(finished / "session.yaml"), cwd=tmp_path
+    )
+    assert code == 0 and "Nothing to be done" in output
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("profile", ["local", "slurm", "sge", "pbs"])
+def test_profiles(finished, profile):
+    run = snakemake(finished, "-n", "--profile", str(REPOSITORY / "profiles" / profile))
+    assert run.nothing_to_do, run.output
+
+
+def test_parse_imports_no_arrays(finished):
+    """On a cluster every job parses the workflow again, so that must stay cheap once recordings are known."""
+    code = "import sys, runpy; sys.argv = ['snakemake', *sys.argv[1:]]\n"
+    code += "try: runpy.run_module('snakemake', run_name='__main__')\n"
+    code += "except SystemExit: pass\n"
+    code += "print('loaded:', sorted({'h5py', 'numba', 'tifffile', 'scipy'} & set(sys.modules)))"
+    arguments = ["--configfile", "session.yaml", "--cores", "1", "-n"]
+    done = subprocess.run(
+        [command()[0], "-c", code, "-s", str(REPOSITORY / "Snakefile"), *arguments],
+        cwd=finished,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "loaded: []" in done.stdout, done.stdout + done.stderr
+
+
+def test_report(finished):
+    code, output = call("--configfile", "session.yaml", "--report", "report.html", cwd=finished)
+    assert code == 0, output
+    assert "session mask" in (finished / "report.html").read_text("utf-8")
