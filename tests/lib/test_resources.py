@@ -1,0 +1,54 @@
+"""Requests grow with what costs, and with every attempt."""
+
+from dataclasses import replace
+
+import pytest
+
+from lib import resources
+from lib.session import RecordingInfo
+
+PLAIN = RecordingInfo("a", "a.tif", 10**9, frames=2000, height=512, width=512, channels=1, dtype="uint16")
+
+
+def test_frame_bytes():
+    assert resources.frame_bytes(PLAIN) == 512 * 512 * 2
+    assert resources.frame_bytes(replace(PLAIN, channels=2, dtype="float64")) == 512 * 512 * 16
+    assert resources.frame_bytes(replace(PLAIN, dtype="uint8")) == 512 * 512
+
+
+def test_batch():
+    assert resources.batch_frames(PLAIN, 4) == 32  # 16 MiB of 512 KiB
+    assert resources.batch_frames(PLAIN, 40) == 80  # two frames for each thread
+    assert resources.batch_frames(replace(PLAIN, frames=7), 4) == 7
+    assert resources.batch_frames(PLAIN, 4, 100) == 100
+
+
+def test_memory_does_not_depend_on_the_length():
+    needs = {resources.compensation_mb(replace(PLAIN, frames=n), 2, 32, 1) for n in (100, 10**6)}
+    assert len(needs) == 1 and 400 < needs.pop() < 2000
+
+
+@pytest.mark.parametrize("change", [{"height": 1024}, {"channels": 2}, {"dtype": "float64"}])
+def test_memory_grows_with_frames_size(change):
+    bigger = replace(PLAIN, **change)
+    for need in (
+        lambda r: resources.compensation_mb(r, 2, 32, 1),
+        lambda r: resources.aligning_mb(r, 32, 1),
+    ):
+        assert need(bigger) > need(PLAIN)
+
+
+def test_time_depends_on_frames_quality_and_threads():
+    def minutes(frames=2000, threads=1, quality="fast"):
+        return resources.compensation_minutes(replace(PLAIN, frames=frames), threads, quality, 1)
+
+    assert minutes(frames=200_000) > minutes() and minutes(quality="quality") > minutes()
+    assert minutes(frames=200_000, threads=4) < minutes(frames=200_000)
+
+
+def test_later_attempts_ask_for_more():
+    assert resources.compensation_mb(PLAIN, 2, 32, 2) == pytest.approx(
+        1.5 * resources.compensation_mb(PLAIN, 2, 32, 1), abs=2
+    )
+    assert resources.session_mb((PLAIN,) * 5, 2) > resources.session_mb((PLAIN,) * 5, 1)
+    assert resources.session_mb((PLAIN,) * 50, 1) > resources.session_mb((PLAIN,) * 5, 1)
