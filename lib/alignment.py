@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.registration import phase_cross_correlation
 
 from lib.compensation import default_batch
-from lib.flow import FlowEstimator, FlowParams, warp_frame
+from lib.flow import FlowEstimator, FlowParams, as_type, warp_frame
 
 
 def between_flow(
@@ -87,7 +87,7 @@ def align_movie(recording, w, sink, *, fill, interpolation="cubic", threads=1, c
         Frames worked on at once, and frames read at once; results do not depend on them.
     progress : Progress, optional
     """
-    step = chunk or default_batch(recording)
+    step, fill = chunk or default_batch(recording), as_type(fill, recording.dtype)
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, recording.frames, step):
             frames = recording.read(start, min(start + step, recording.frames))

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from lib.flow import FlowEstimator, FlowParams, valid_mask, warp_frame
+from lib.flow import FlowEstimator, FlowParams, as_type, correlation, flow_measures, valid_mask, warp_frame
 
 STATISTICS = (
     "mean_disp",
@@ -34,31 +34,10 @@ def statistics(w: np.ndarray, valid: np.ndarray, registered: np.ndarray, referen
     pixels, divergence in pixels per pixel); fraction of valid pixels; Pearson correlation of the registered frame with
     the reference over valid pixels, 0 where either is constant.
     """
-    u, v = w[..., 0], w[..., 1]
-    length = np.sqrt(u * u + v * v)
-    divergence = np.abs((u[1:-1, 2:] - u[1:-1, :-2]) + (v[2:, 1:-1] - v[:-2, 1:-1])) / 2
-    x, y = u.mean(dtype=np.float64), v.mean(dtype=np.float64)
+    mean, largest, divergence, x, y = flow_measures(w)
     return np.array(
-        [
-            length.mean(dtype=np.float64),
-            length.max(),
-            divergence.mean(dtype=np.float64),
-            np.hypot(x, y),
-            x,
-            y,
-            valid.mean(),
-            _correlation(registered[valid], reference[valid]),
-        ]
+        [mean, largest, divergence, np.hypot(x, y), x, y, valid.mean(), correlation(registered, reference, valid)]
     )
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    if a.size == 0:
-        return 0.0
-    a = a.astype(np.float32) - a.mean(dtype=np.float64).astype(np.float32)
-    b = b.astype(np.float32) - b.mean(dtype=np.float64).astype(np.float32)
-    norm = np.sqrt((a * a).sum(dtype=np.float64) * (b * b).sum(dtype=np.float64))
-    return float((a * b).sum(dtype=np.float64) / norm) if norm > 0 else 0.0
 
 
 def default_batch(recording) -> int:
@@ -95,21 +74,13 @@ def read_smoothed(recording, start: int, stop: int, params: FlowParams) -> tuple
     return frames[start - first : stop - first], padded[halo : halo + stop - start]
 
 
-def register_frame(estimator: FlowEstimator, raw, smoothed, dtype) -> tuple[np.ndarray, ...]:
-    """Registered frame in `dtype`, flow, valid mask and statistics of one frame."""
+def register_frame(estimator: FlowEstimator, raw, smoothed, fill) -> tuple[np.ndarray, ...]:
+    """Registered frame, flow, valid mask and statistics of one frame, in the type of `fill`, the reference."""
     w = estimator(smoothed)
-    frame = raw if raw.dtype == dtype else _cast(raw, dtype)
-    registered = warp_frame(frame, w, fill=estimator.reference, interpolation=estimator.params.interpolation_method)
+    frame = as_type(raw, fill.dtype)
+    registered = warp_frame(frame, w, fill=fill, interpolation=estimator.params.interpolation_method)
     valid = valid_mask(w)
     return registered, w, valid, statistics(w, valid, registered, estimator.reference)
-
-
-def _cast(frame: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The frame in another type; integers are rounded and clipped to its range."""
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        frame = np.clip(np.rint(frame) if frame.dtype.kind == "f" else frame, limits.min, limits.max)
-    return frame.astype(dtype)
 
 
 def compensate(recording, reference, params: FlowParams, store, *, threads=1, batch=None, progress=None) -> None:
@@ -134,7 +105,7 @@ def compensate(recording, reference, params: FlowParams, store, *, threads=1, ba
     batch = batch or default_batch(recording)
     if progress is not None:
         progress.update(sum(stop - start for start, stop in store.finished))
-    estimator = FlowEstimator(reference, params)
+    estimator, fill = FlowEstimator(reference, params), as_type(reference, store.dtype)
     with ExitStack() as stack:
         reader, writer = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(2))
         pool = stack.enter_context(ThreadPoolExecutor(threads))
@@ -151,7 +122,7 @@ def compensate(recording, reference, params: FlowParams, store, *, threads=1, ba
                 yield (
                     start,
                     [
-                        pool.submit(register_frame, estimator, raw, smooth, store.dtype)
+                        pool.submit(register_frame, estimator, raw, smooth, fill)
                         for raw, smooth in zip(frames, smoothed, strict=True)
                     ],
                 )

@@ -7,48 +7,59 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from .jit import compiling, inlined, kernel
-from .warp import keys
+from .jit import compiling, kernel
+from .params import INTERPOLATION
+from .warp import cubic_sample
 
-NEAREST, LINEAR, CUBIC = 0, 1, 3
-_F, _N = np.float32, np.uint64
-
-
-@inlined
-def _sample(frame, px, py, order):
-    """frame at (px, py) inside it, by the given order; taps over the border repeat the border pixel."""
-    h, w = frame.shape
-    if order == NEAREST:
-        return _F(frame[int(py + _F(0.5)), int(px + _F(0.5))])
-    ix, iy = int(px), int(py)
-    if order == LINEAR:
-        tx, ty = px - _F(ix), py - _F(iy)
-        bx, by = min(ix + 1, w - 1), min(iy + 1, h - 1)
-        top = (_F(1) - tx) * _F(frame[iy, ix]) + tx * _F(frame[iy, bx])
-        bottom = (_F(1) - tx) * _F(frame[by, ix]) + tx * _F(frame[by, bx])
-        return (_F(1) - ty) * top + ty * bottom
-    x0, x1, x2, x3 = keys(px - _F(ix))
-    y0, y1, y2, y3 = keys(py - _F(iy))
-    a, b, c, d = _N(max(ix - 1, 0)), _N(ix), _N(min(ix + 1, w - 1)), _N(min(ix + 2, w - 1))
-    total = _F(0)
-    for row, weight in ((max(iy - 1, 0), y0), (iy, y1), (min(iy + 1, h - 1), y2), (min(iy + 2, h - 1), y3)):
-        r = _N(row)
-        total += weight * (x0 * _F(frame[r, a]) + x1 * _F(frame[r, b]) + x2 * _F(frame[r, c]) + x3 * _F(frame[r, d]))
-    return total
+_F = np.float32
 
 
 @kernel
-def _warp_channel(frame, flow, fill, order, low, high, rounds, out):
+def _pad(image, out):
+    """out (H + 4, W + 4) float32 = image with two replicated pixels on every side."""
+    h, w = image.shape
+    for y in range(h + 4):
+        row = min(max(y - 2, 0), h - 1)
+        for x in range(w):
+            out[y, x + 2] = _F(image[row, x])
+        out[y, 0] = out[y, 1] = out[y, 2]
+        out[y, w + 2] = out[y, w + 3] = out[y, w + 1]
+
+
+@kernel
+def _warp_cubic(padded, flow, fill, low, high, rounds, out):
     """out (H, W) = frame at x + flow, `fill` where that is outside; clipped to [low, high], rounded if asked."""
+    h, w = out.shape
+    for y in range(h):
+        for x in range(w):
+            px, py = _F(x) + flow[y, x, 0], _F(y) + flow[y, x, 1]
+            inside = (px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1))
+            px = min(max(px, _F(0)), _F(w - 1))
+            py = min(max(py, _F(0)), _F(h - 1))
+            value = min(max(cubic_sample(padded, px, py), low), high)
+            value = np.rint(value) if rounds else value
+            out[y, x] = value if inside else fill[y, x]
+
+
+@kernel
+def _warp_other(frame, flow, fill, nearest, low, high, rounds, out):
+    """`_warp_cubic` with the nearest pixel or bilinear interpolation, from the frame itself."""
     h, w = frame.shape
     for y in range(h):
         for x in range(w):
             px, py = _F(x) + flow[y, x, 0], _F(y) + flow[y, x, 1]
-            if (px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1)):
-                value = min(max(_sample(frame, px, py, order), low), high)
-                out[y, x] = np.rint(value) if rounds else value
-            else:
+            if not ((px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1))):
                 out[y, x] = fill[y, x]
+            elif nearest:
+                out[y, x] = frame[int(py + _F(0.5)), int(px + _F(0.5))]
+            else:
+                ix, iy = int(px), int(py)
+                bx, by = min(ix + 1, w - 1), min(iy + 1, h - 1)
+                tx, ty = px - _F(ix), py - _F(iy)
+                top = (_F(1) - tx) * _F(frame[iy, ix]) + tx * _F(frame[iy, bx])
+                bottom = (_F(1) - tx) * _F(frame[by, ix]) + tx * _F(frame[by, bx])
+                value = min(max((_F(1) - ty) * top + ty * bottom, low), high)
+                out[y, x] = np.rint(value) if rounds else value
 
 
 @kernel
@@ -60,7 +71,7 @@ def _inside(flow, out):
             out[y, x] = (px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1))
 
 
-_compiled = set()  # types that `_warp_channel` has been called with in this process
+_compiled = set()  # types that `warp_frame` has been called with in this process
 
 
 def valid_mask(flow):
@@ -98,23 +109,42 @@ def warp_frame(image, flow, *, fill, interpolation="cubic"):
     -------
     ndarray like `image`
     """
-    order = {"cubic": CUBIC, "linear": LINEAR, "nearest": NEAREST}[interpolation]
-    integer = image.dtype.kind in "iu"
-    limits = np.iinfo(image.dtype) if integer else np.finfo(np.float32)
-    # float32 rounds a 32- or 64-bit integer's upper limit up and out of range: step one float down
-    low, high = np.float32(limits.min), np.float32(limits.max)
-    high = np.nextafter(high, np.float32(0)) if integer and int(high) > limits.max else high
-    fill = np.broadcast_to(np.asarray(fill), image.shape)
-    if integer:
-        fill = np.clip(np.rint(fill), limits.min, limits.max)
-    fill = fill.astype(image.dtype)
+    if interpolation not in INTERPOLATION:
+        raise ValueError(f"interpolation is {interpolation!r}; expected one of {', '.join(INTERPOLATION)}")
+    low, high, rounds = _limits(image.dtype)
+    fill = as_type(np.broadcast_to(np.asarray(fill), image.shape), image.dtype)
     out = np.empty_like(image)
-    for c in np.ndindex(image.shape[2:]):
-        part = (slice(None), slice(None), *c)
-        source, target = np.ascontiguousarray(image[part]), np.empty(image.shape[:2], image.dtype)
-        arguments = (source, flow, np.ascontiguousarray(fill[part]), order, low, high, integer, target)
-        with nullcontext() if image.dtype in _compiled else compiling():
-            _warp_channel(*arguments)
-        _compiled.add(image.dtype)
-        out[part] = target
+    with nullcontext() if image.dtype in _compiled else compiling():
+        for c in np.ndindex(image.shape[2:]):
+            part = (slice(None), slice(None), *c)
+            source, target = np.ascontiguousarray(image[part]), np.empty(image.shape[:2], image.dtype)
+            filling = np.ascontiguousarray(fill[part])
+            if interpolation == "cubic":
+                padded = np.empty((source.shape[0] + 4, source.shape[1] + 4), np.float32)
+                _pad(source, padded)
+                _warp_cubic(padded, flow, filling, low, high, rounds, target)
+            else:
+                _warp_other(source, flow, filling, interpolation == "nearest", low, high, rounds, target)
+            out[part] = target
+    _compiled.add(image.dtype)
     return out
+
+
+def as_type(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The image in another type; what becomes an integer is rounded and clipped to its range."""
+    if image.dtype == dtype:
+        return image
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        image = np.clip(np.rint(image) if image.dtype.kind == "f" else image, limits.min, limits.max)
+    return image.astype(dtype)
+
+
+def _limits(dtype: np.dtype) -> tuple[np.float32, np.float32, bool]:
+    """Smallest and largest float32 that the type holds, and whether it takes whole numbers only."""
+    if dtype.kind == "f":
+        return -np.float32(np.inf), np.float32(np.inf), False
+    limits = np.iinfo(dtype)
+    low, high = np.float32(limits.min), np.float32(limits.max)
+    # float32 rounds the upper limit of a 32- or 64-bit integer up and out of range: step one float down
+    return low, high if int(high) <= limits.max else np.nextafter(high, np.float32(0)), True

@@ -9,7 +9,7 @@ _F, _N = np.float32, np.uint64
 
 
 @inlined
-def keys(t):
+def _keys(t):
     """The four weights of cubic convolution, a = -0.75, at fraction t in [0, 1) between the two middle samples."""
     a = _F(-0.75)
     s = _F(1) - t
@@ -17,6 +17,21 @@ def keys(t):
     w3 = a * s * t * t
     w1 = ((a + _F(2)) * t - (a + _F(3))) * t * t + _F(1)
     return w0, w1, _F(1) - w0 - w1 - w3, w3
+
+
+@inlined
+def cubic_sample(frame, px, py):
+    """A frame that is padded by two pixels on every side at (px, py) in [0, w - 1] x [0, h - 1]."""
+    ix, iy = np.int64(px), np.int64(py)
+    x0, x1, x2, x3 = _keys(px - _F(ix))
+    y0, y1, y2, y3 = _keys(py - _F(iy))
+    a, b, c, d = _N(ix + 1), _N(ix + 2), _N(ix + 3), _N(ix + 4)
+    r0, r1, r2, r3 = _N(iy + 1), _N(iy + 2), _N(iy + 3), _N(iy + 4)
+    value = y0 * (x0 * frame[r0, a] + x1 * frame[r0, b] + x2 * frame[r0, c] + x3 * frame[r0, d])
+    value += y1 * (x0 * frame[r1, a] + x1 * frame[r1, b] + x2 * frame[r1, c] + x3 * frame[r1, d])
+    value += y2 * (x0 * frame[r2, a] + x1 * frame[r2, b] + x2 * frame[r2, c] + x3 * frame[r2, d])
+    value += y3 * (x0 * frame[r3, a] + x1 * frame[r3, b] + x2 * frame[r3, c] + x3 * frame[r3, d])
+    return value
 
 
 @inlined
@@ -28,15 +43,7 @@ def _warp_row(frame, reference, u, v, y, s, w, h, to_x, to_y, mean, difference):
         inside = (px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1))
         px = min(max(px, _F(0)), _F(w - 1))
         py = min(max(py, _F(0)), _F(h - 1))
-        ix, iy = np.int64(px), np.int64(py)
-        x0, x1, x2, x3 = keys(px - _F(ix))
-        y0, y1, y2, y3 = keys(py - _F(iy))
-        a, b, c, d = _N(ix + 1), _N(ix + 2), _N(ix + 3), _N(ix + 4)
-        r0, r1, r2, r3 = _N(iy + 1), _N(iy + 2), _N(iy + 3), _N(iy + 4)
-        warped = y0 * (x0 * frame[r0, a] + x1 * frame[r0, b] + x2 * frame[r0, c] + x3 * frame[r0, d])
-        warped += y1 * (x0 * frame[r1, a] + x1 * frame[r1, b] + x2 * frame[r1, c] + x3 * frame[r1, d])
-        warped += y2 * (x0 * frame[r2, a] + x1 * frame[r2, b] + x2 * frame[r2, c] + x3 * frame[r2, d])
-        warped += y3 * (x0 * frame[r3, a] + x1 * frame[r3, b] + x2 * frame[r3, c] + x3 * frame[r3, d])
+        warped = cubic_sample(frame, px, py)
         ref = reference[y + 2, j + LINE]
         change = (warped - ref) if inside else _F(0)
         mean[y + 2, j + LINE] = ref + _F(0.5) * change

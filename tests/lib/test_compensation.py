@@ -207,6 +207,6 @@ def test_reference_is_sharper_than_the_mean_and_deterministic(movie, simulated):
 def test_register_frame_uses_the_smoothed_frame_for_the_flow_only(simulated):
     estimator = FlowEstimator(simulated.clean, PARAMS)
     raw, smoothed = simulated.movie[2], simulated.movie[2].astype(np.float32) * 0.5 + 100
-    registered, w, valid, _ = register_frame(estimator, raw, smoothed, np.dtype("uint16"))
+    registered, w, valid, _ = register_frame(estimator, raw, smoothed, simulated.clean.astype("uint16"))
     np.testing.assert_array_equal(w, estimator(smoothed))
-    np.testing.assert_array_equal(registered, warp_frame(raw, w, fill=simulated.clean))
+    np.testing.assert_array_equal(registered, warp_frame(raw, w, fill=simulated.clean.astype("uint16")))

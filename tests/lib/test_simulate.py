@@ -25,9 +25,7 @@ def scene():
 
 def warp(image: np.ndarray, w: np.ndarray) -> np.ndarray:
     rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
-    return map_coordinates(
-        image.astype(float), [rows + w[..., 1], columns + w[..., 0]], order=3, mode="nearest"
-    )
+    return map_coordinates(image.astype(float), [rows + w[..., 1], columns + w[..., 0]], order=3, mode="nearest")
 
 
 def inside(w: np.ndarray, border: int = 3) -> np.ndarray:

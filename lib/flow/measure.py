@@ -1,0 +1,79 @@
+"""Numbers on a flow and on a registered frame, for quality control; one pass each."""
+
+import numpy as np
+
+from .jit import kernel
+
+_F, _D = np.float32, np.float64
+
+
+@kernel
+def _flow_measures(w, out):
+    h, width = w.shape[:2]
+    total, sum_u, sum_v, divergence, largest = _D(0), _D(0), _D(0), _D(0), _F(0)
+    for y in range(h):
+        row, row_u, row_v, row_divergence = _F(0), _F(0), _F(0), _F(0)
+        for x in range(width):
+            u, v = w[y, x, 0], w[y, x, 1]
+            square = u * u + v * v
+            row += np.sqrt(square)
+            row_u += u
+            row_v += v
+            largest = max(largest, square)
+        if 0 < y < h - 1:
+            for x in range(1, width - 1):
+                row_divergence += abs(w[y, x + 1, 0] - w[y, x - 1, 0] + w[y + 1, x, 1] - w[y - 1, x, 1])
+        total += row
+        sum_u += row_u
+        sum_v += row_v
+        divergence += row_divergence
+    out[0] = total / (h * width)
+    out[1] = np.sqrt(largest)
+    out[2] = 0.5 * divergence / max((h - 2) * (width - 2), 1)
+    out[3] = sum_u / (h * width)
+    out[4] = sum_v / (h * width)
+
+
+def flow_measures(w: np.ndarray) -> np.ndarray:
+    """Mean and largest displacement, mean absolute divergence, mean u and mean v of a flow (H, W, 2) float32.
+
+    Pixels, and pixels per pixel for the divergence (central differences, border left out); float64.
+    """
+    out = np.empty(5)
+    _flow_measures(w, out)
+    return out
+
+
+@kernel
+def _moments(a, b, valid, pivot_a, pivot_b, out):
+    h, w = a.shape
+    n, sa, sb, saa, sbb, sab = 0, _D(0), _D(0), _D(0), _D(0), _D(0)
+    for y in range(h):
+        for x in range(w):
+            on = _D(1) if valid[y, x] else _D(0)
+            da, db = on * (_D(a[y, x]) - pivot_a), on * (_D(b[y, x]) - pivot_b)
+            n += valid[y, x]
+            sa += da
+            sb += db
+            saa += da * da
+            sbb += db * db
+            sab += da * db
+    out[0] += n
+    out[1] += sa
+    out[2] += sb
+    out[3] += saa
+    out[4] += sbb
+    out[5] += sab
+
+
+def correlation(a: np.ndarray, b: np.ndarray, valid: np.ndarray) -> float:
+    """Pearson correlation of two images (H, W[, C]) over the valid pixels (H, W) of all channels; 0 if one is flat."""
+    out, pivot = np.zeros(6), (float(a.flat[0]), float(b.flat[0]))
+    for c in np.ndindex(a.shape[2:]):
+        part = (slice(None), slice(None), *c)
+        _moments(np.ascontiguousarray(a[part]), np.ascontiguousarray(b[part]), valid, *pivot, out)
+    n, sa, sb, saa, sbb, sab = out
+    if n == 0:
+        return 0.0
+    variance = (saa - sa * sa / n) * (sbb - sb * sb / n)
+    return float((sab - sa * sb / n) / np.sqrt(variance)) if variance > 0 else 0.0
