@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -24,7 +26,7 @@ STATISTICS = (
     "valid_fraction",
     "correlation",
 )
-BATCH_BYTES = 2**24  # of raw frames, by default
+BATCH_BYTES = 2**23  # of raw frames, by default
 
 
 def statistics(w: np.ndarray, valid: np.ndarray, registered: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -41,7 +43,7 @@ def statistics(w: np.ndarray, valid: np.ndarray, registered: np.ndarray, referen
 
 
 def default_batch(recording) -> int:
-    """Frames per batch, so that a batch of raw frames stays near 16 MiB."""
+    """Frames per batch, so that a batch of raw frames stays near 8 MiB."""
     frame = int(np.prod(recording.frame_shape)) * recording.dtype.itemsize
     return int(np.clip(BATCH_BYTES // frame, 1, 256))
 
@@ -74,13 +76,32 @@ def read_smoothed(recording, start: int, stop: int, params: FlowParams) -> tuple
     return frames[start - first : stop - first], padded[halo : halo + stop - start]
 
 
-def register_frame(estimator: FlowEstimator, raw, smoothed, fill) -> tuple[np.ndarray, ...]:
-    """Registered frame, flow, valid mask and statistics of one frame, in the type of `fill`, the reference."""
-    w = estimator(smoothed)
-    frame = as_type(raw, fill.dtype)
-    registered = warp_frame(frame, w, fill=fill, interpolation=estimator.params.interpolation_method)
-    valid = valid_mask(w)
-    return registered, w, valid, statistics(w, valid, registered, estimator.reference)
+@dataclass
+class Batch:
+    """Consecutive frames on their way through the pool, and room for what becomes of them."""
+
+    start: int
+    registered: np.ndarray  # (n, H, W[, C])
+    valid: np.ndarray  # (n, H, W) bool
+    statistics: np.ndarray  # (n, len(STATISTICS)) float64
+    w: np.ndarray | None  # (n, H, W, 2) float32, only if it is to be kept
+    work: list[Future] = field(default_factory=list)
+
+    @classmethod
+    def empty(cls, start: int, shape: tuple[int, ...], dtype: np.dtype, keep_w: bool) -> Self:
+        """Room for frames of `shape` (n, H, W[, C])."""
+        w = np.empty((*shape[:3], 2), np.float32) if keep_w else None
+        return cls(start, np.empty(shape, dtype), np.empty(shape[:3], bool), np.empty((shape[0], len(STATISTICS))), w)
+
+    def register(self, i: int, estimator: FlowEstimator, raw: np.ndarray, smoothed: np.ndarray, fill: np.ndarray):
+        """Frame i: the flow of `smoothed`, the warped `raw` in the type of `fill`, its mask and statistics."""
+        w = estimator(smoothed)
+        method = estimator.params.interpolation_method
+        self.registered[i] = warp_frame(as_type(raw, fill.dtype), w, fill=fill, interpolation=method)
+        self.valid[i] = valid_mask(w)
+        self.statistics[i] = statistics(w, self.valid[i], self.registered[i], estimator.reference)
+        if self.w is not None:
+            self.w[i] = w
 
 
 def compensate(recording, reference, params: FlowParams, store, *, threads=1, batch=None, progress=None) -> None:
@@ -98,7 +119,7 @@ def compensate(recording, reference, params: FlowParams, store, *, threads=1, ba
     threads : int
         Frames worked on at once.
     batch : int, optional
-        Frames read and stored together; by default near 16 MiB of raw frames.
+        Frames read and stored together; by default near 8 MiB of raw frames.
     progress : Progress, optional
         Counts frames, also those that were there already.
     """
@@ -110,34 +131,31 @@ def compensate(recording, reference, params: FlowParams, store, *, threads=1, ba
         reader, writer = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(2))
         pool = stack.enter_context(ThreadPoolExecutor(threads))
 
-        def computed() -> Iterator[tuple[int, list[Future]]]:
-            """Batches in order, handed to the pool; the next one is read meanwhile."""
+        def batches() -> Iterator[Batch]:
+            """Batches in order, at work in the pool; the next one is read meanwhile."""
             ranges = deque(store.missing(batch))
             ahead = reader.submit(read_smoothed, recording, *ranges[0], params) if ranges else None
             while ranges:
                 start, _ = ranges.popleft()
-                frames, smoothed = ahead.result()
+                raw, smoothed = ahead.result()
                 if ranges:
                     ahead = reader.submit(read_smoothed, recording, *ranges[0], params)
-                yield (
-                    start,
-                    [
-                        pool.submit(register_frame, estimator, raw, smooth, fill)
-                        for raw, smooth in zip(frames, smoothed, strict=True)
-                    ],
-                )
+                now = Batch.empty(start, raw.shape, store.dtype, store.save_w)
+                for i in range(len(raw)):
+                    now.work.append(pool.submit(now.register, i, estimator, raw[i], smoothed[i], fill))
+                yield now
 
-        def finish(start: int, futures: list[Future]) -> None:
-            results = [future.result() for future in futures]
-            registered, w, valid, numbers = (np.stack(part) for part in zip(*results, strict=True))
-            store.write(start, registered, valid, numbers, w if store.save_w else None)
+        def keep(done: Batch) -> None:
+            for work in done.work:
+                work.result()
+            store.write(done.start, done.registered, done.valid, done.statistics, done.w)
             if progress is not None:
-                progress.update(len(registered))
+                progress.update(len(done.registered))
 
         writing: deque[Future] = deque()
         try:
-            for job in computed():
-                writing.append(writer.submit(finish, *job))
+            for now in batches():
+                writing.append(writer.submit(keep, now))
                 if len(writing) > 1:  # one batch in the pool behind the one being written bounds the memory
                     writing.popleft().result()
             while writing:

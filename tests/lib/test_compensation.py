@@ -5,7 +5,7 @@ import pytest
 import scipy.ndimage as ndi
 import tifffile
 
-from lib.compensation import STATISTICS, average, compensate, read_smoothed, register_frame, statistics
+from lib.compensation import STATISTICS, Batch, average, compensate, read_smoothed, statistics
 from lib.flow import FlowEstimator, FlowParams, valid_mask, warp_frame
 from lib.partial import CompensationStore
 from lib.recording import open_recording
@@ -204,9 +204,11 @@ def test_reference_is_sharper_than_the_mean_and_deterministic(movie, simulated):
     assert likeness(reference) > 0.9 > likeness(simulated.movie.mean(0))
 
 
-def test_register_frame_uses_the_smoothed_frame_for_the_flow_only(simulated):
+def test_the_smoothed_frame_decides_the_flow_only(simulated):
     estimator = FlowEstimator(simulated.clean, PARAMS)
     raw, smoothed = simulated.movie[2], simulated.movie[2].astype(np.float32) * 0.5 + 100
-    registered, w, valid, _ = register_frame(estimator, raw, smoothed, simulated.clean.astype("uint16"))
-    np.testing.assert_array_equal(w, estimator(smoothed))
-    np.testing.assert_array_equal(registered, warp_frame(raw, w, fill=simulated.clean.astype("uint16")))
+    fill = simulated.clean.astype(np.uint16)
+    batch = Batch.empty(0, (1, *raw.shape), raw.dtype, keep_w=True)
+    batch.register(0, estimator, raw, smoothed, fill)
+    np.testing.assert_array_equal(batch.w[0], estimator(smoothed))
+    np.testing.assert_array_equal(batch.registered[0], warp_frame(raw, batch.w[0], fill=fill))
