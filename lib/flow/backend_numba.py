@@ -143,8 +143,9 @@ class NumbaBackend:
     def smooth(self, work, k):
         """Replace the increment of level k by its 5 x 5 median."""
         s, w = work[k], self.plan.levels[k].shape[1]
+        even, odd = aligned(5, s.flow[0].shape[1]), aligned(5, s.flow[0].shape[1])
         for c in (0, 2):
-            median.median_increment(s.start[c], s.start[c + 1], w, s.spare[0], s.flow[c], s.flow[c + 1])
+            median.median_increment(s.start[c], s.start[c + 1], w, s.spare[0], even, odd, s.flow[c], s.flow[c + 1])
 
     def finish(self, work) -> np.ndarray:
         """The flow (H, W, 2) of the full frame from the finest level."""
