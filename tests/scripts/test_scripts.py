@@ -1,0 +1,243 @@
+"""Scripts are imported and called without Snakemake."""
+
+import ast
+import os
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+
+from lib.config import load
+from lib.recording import RecordingError
+from lib.simulate import simulate_session
+from scripts.align_average import align_average
+from scripts.align_recording import align_recording
+from scripts.average_recording import average_recording
+from scripts.compensate_recording import compensate_recording, flow_params, main, read_reference
+from scripts.intersect_masks import session_arrays
+from scripts.select_center import select_center
+from scripts.summarize_session import draw, raw_mean, table_row
+
+REPOSITORY = Path(__file__).parents[2]
+NOT_FRAMES = ("buffer_size", "save_w", "save_valid_idx", "save_meta_info")
+
+
+def options(**changes) -> dict:
+    settings = load(
+        {"flow_options": {"quality_setting": "fast"} | changes}, REPOSITORY / "config" / "session.schema.json"
+    )
+    return {key: value for key, value in settings["flow_options"].items() if key not in NOT_FRAMES}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("source")
+    simulate_session(folder, names=["rec"], frames=12, shape=(48, 56))
+    return folder / "rec.tif"
+
+
+class Files(list):
+    """Stands in for Snakemake's named inputs and outputs."""
+
+    def __init__(self, **named):
+        super().__init__(named.values())
+        self.__dict__.update(named)
+
+    def get(self, name):
+        return self.__dict__.get(name)
+
+
+def job(source: Path, folder: Path, **input) -> SimpleNamespace:
+    """Stands in for the object Snakemake gives to compensate_recording."""
+    return SimpleNamespace(
+        rule="compensate_recording",
+        log=[str(folder / "job.log")],
+        input=Files(recording=str(source), **input),
+        output=Files(compensated=str(folder / "compensated.hdf5"), status=str(folder / "status.json")),
+        params=SimpleNamespace(options=options(), kernel="1", dataset=None, batch=5),
+        threads=2,
+    )
+
+
+def test_no_script_uses_postponed_annotations():
+    """Snakemake puts code before a script's own, and then that import is a syntax error."""
+    for path in (REPOSITORY / "scripts").glob("*.py"):
+        imports = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]
+        assert "__future__" not in [node.module for node in imports], path
+
+
+def test_lib_knows_nothing_of_snakemake():
+    for path in (REPOSITORY / "lib").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(name.split(".")[0] == "snakemake" for name in names), path
+
+
+def test_compensate_recording(source, tmp_path):
+    facts = compensate_recording(
+        source=source, folder=tmp_path, options=options(), kernel="1", batch=5, threads=2, save_flow=True
+    )
+    assert (facts["stage1"], facts["frames"], facts["shape"], facts["dtype"]) == ("done", 12, [48, 56], "uint16")
+    assert facts["parameters"] == options() and facts["source"]["bytes"] == source.stat().st_size
+    raw = tifffile.imread(source).astype(float)
+    with h5py.File(tmp_path / "compensated.hdf5") as file:
+        registered = file["ch1"][:].astype(float)
+    inner = (slice(None), slice(12, -12), slice(12, -12))
+    assert registered[inner].mean(0).std() > raw[inner].mean(0).std()  # sharper
+    with h5py.File(tmp_path / "w.h5") as file:
+        assert np.abs(file["u"][:]).max() > 1
+
+
+def test_reference_image_is_used_as_it_is(source, tmp_path):
+    image = np.random.default_rng(0).uniform(0, 1000, (48, 56))
+    np.save(tmp_path / "image.npy", image)
+    compensate_recording(
+        source=source,
+        folder=tmp_path / "out",
+        options=options(),
+        kernel="1",
+        reference_image=tmp_path / "image.npy",
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "reference_frame.npy"), image)
+
+
+def test_read_reference(tmp_path):
+    stack = np.random.default_rng(0).integers(0, 99, (3, 20, 30)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack")
+    np.testing.assert_allclose(read_reference(tmp_path / "stack.tif", (20, 30)), stack.mean(0))
+    with pytest.raises(RecordingError, match=r"stack.tif: .* shape \(20, 30\), but frames have \(20, 31\)"):
+        read_reference(tmp_path / "stack.tif", (20, 31))
+
+
+def test_flow_params_take_what_concerns_them():
+    params = flow_params(options(alpha=[3, 4], eta=0.7))
+    assert (params.quality, params.alpha, params.eta) == ("fast", (3, 4), 0.7)
+
+
+def test_main_keeps_only_what_is_asked_for(source, tmp_path):
+    main(job(source, tmp_path))
+    assert (tmp_path / "status.json").exists() and not (tmp_path / "statistics.npz").exists()
+
+
+def test_main_tells_the_reason_of_a_failure(source, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(job(tmp_path / "missing.tif", tmp_path))
+    assert "missing.tif" in capsys.readouterr().err
+    assert "Traceback" in (tmp_path / "job.log").read_text("utf-8")
+
+
+def test_average_recording(tmp_path):
+    movie = np.random.default_rng(0).integers(0, 60000, (7, 20, 30)).astype(np.uint16)
+    valid = np.full(movie.shape, 255, np.uint8)
+    valid[3, 5, 6] = 0
+    for name, data in (("compensated.hdf5", movie), ("idx.hdf", valid)):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["ch1"] = data
+    mean, mask = average_recording(compensated=tmp_path / "compensated.hdf5", valid=tmp_path / "idx.hdf")
+    np.testing.assert_allclose(mean, movie.mean(0))
+    assert mean.dtype == np.float64 and not mask[5, 6] and mask.sum() == mask.size - 1
+
+
+def test_select_center():
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(64, 64)).cumsum(0)
+    averages = {name: common + rng.normal(size=common.shape) * noise for name, noise in (("a", 9), ("b", 9), ("c", 1))}
+    assert select_center(averages=averages, center="middle")["center"] == "b"
+    assert select_center(averages=averages, center="a")["center"] == "a"
+    found = select_center(averages=averages, center="auto")
+    assert found["center"] == "c" and set(found["scores"]) == set("abc")
+
+
+def test_align_average_finds_a_shift():
+    settings = load({"sigma_smooth": 2}, REPOSITORY / "config" / "session.schema.json")
+    rng = np.random.default_rng(0)
+    scene = np.fft.ifft2(
+        np.fft.fft2(rng.normal(size=(96, 96))) * np.exp(-np.hypot(*np.meshgrid(*[np.fft.fftfreq(96) * 40] * 2)))
+    ).real
+    w = align_average(average=np.roll(scene, (2, -3), (0, 1)), center=scene, options=settings)
+    np.testing.assert_allclose(w[20:-20, 20:-20].mean((0, 1)), (-3, 2), atol=0.3)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".h5"])
+def test_align_recording(tmp_path, suffix):
+    movie = np.random.default_rng(0).integers(1, 999, (7, 20, 30)).astype(np.uint16)
+    with h5py.File(tmp_path / "compensated.hdf5", "w") as file:
+        file["ch1"] = movie
+    w = np.zeros((20, 30, 2), np.float32)
+    w[..., 0] = 2
+    output = tmp_path / f"aligned{suffix}"
+    align_recording(
+        compensated=tmp_path / "compensated.hdf5",
+        output=output,
+        w=w,
+        fill=np.full((20, 30), 7.0),
+        interpolation="cubic",
+        chunk=3,
+        threads=2,
+    )
+    if suffix == ".tif":
+        aligned = tifffile.imread(output)
+    else:
+        with h5py.File(output) as file:
+            aligned = file["ch1"][:]
+    np.testing.assert_array_equal(aligned[..., :-2], movie[..., 2:])
+    assert (aligned[..., -2:] == 7).all()
+
+
+def test_session_arrays():
+    masks = [np.ones((4, 5), bool), np.ones((4, 5), bool)]
+    aligned = [masks[0].copy(), masks[1].copy()]
+    aligned[0][0], aligned[1][:, 0] = False, False
+    fields = [(np.full((4, 5), i, np.float32), np.full((4, 5), -i, np.float32)) for i in range(2)]
+    averages = [np.zeros((4, 5)), np.ones((4, 5))]
+    arrays = session_arrays(center=1, masks=masks, aligned_masks=aligned, displacements=fields, averages=averages)
+    assert arrays["final_valid"].sum() == 3 * 4 and arrays["middle_idx"] == 1
+    assert arrays["displacement_fields_u"][1].max() == 1 and arrays["displacement_fields_v"][1].min() == -1
+    assert arrays["reference_average"].min() == 1 and arrays["per_seq_valid_masks"].dtype == bool
+
+
+def test_table_row():
+    given = {
+        "name": "a",
+        "status": {"frames": 2, "seconds": 1.5, "frames_per_second": 1.3},
+        "u": np.full((4, 5), 3.0),
+        "v": np.full((4, 5), 4.0),
+        "mask": np.eye(4, 5) > 0,
+    }
+    row = table_row(**given, statistics={"mean_disp": np.array([1, 2]), "max_disp": np.array([3, 9])})
+    assert (row["mean_displacement_px"], row["max_displacement_px"]) == ("1.500", "9.000")
+    assert (row["mean_displacement_to_center_px"], row["valid_fraction"]) == ("5.000", "0.2000")
+    assert table_row(**given, statistics={})["max_displacement_px"] == ""
+
+
+def test_raw_mean(source):
+    np.testing.assert_allclose(raw_mean(str(source)), tifffile.imread(source).mean(0))
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 2)])
+def test_draw(shape):
+    image = np.random.default_rng(0).random(shape)
+    columns = [
+        {"name": "a ü", "before": image, "after": image, "displacement": np.arange(5.0)},
+        {"name": "b", "before": image, "after": image, "displacement": None},
+    ]
+    figure = draw(columns=columns, average=image, mask=np.ones((20, 30), bool), center="b")
+    titles = [axis.get_title() for axis in figure.axes]
+    assert "a ü" in titles and "b (center)" in titles and "session mask: 100.0% valid" in titles
+
+
+def test_changed_source_starts_afresh(source, tmp_path):
+    """The partial result of another version of the recording is not continued."""
+    copy = tmp_path / "rec.tif"
+    copy.write_bytes(source.read_bytes())
+    compensate_recording(source=copy, folder=tmp_path / "a", options=options(), kernel="1")
+    before = (tmp_path / "a" / "compensated.hdf5").read_bytes()
+    tifffile.imwrite(copy, tifffile.imread(source)[::-1], photometric="minisblack")
+    os.utime(copy, ns=(time.time_ns(), time.time_ns()))
+    compensate_recording(source=copy, folder=tmp_path / "a", options=options(), kernel="1")
+    assert (tmp_path / "a" / "compensated.hdf5").read_bytes() != before
