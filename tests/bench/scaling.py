@@ -1,0 +1,138 @@
+"""How compensation scales: with threads, with the size of frames, and its memory with the length of a movie."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from lib import compensation
+from lib.flow import FlowEstimator, FlowParams
+from lib.partial import CompensationStore
+from lib.recording import open_recording
+
+from .data import default_params, make_movie
+from .report import BENCH, ROOT, table
+from .stopwatch import Stopwatch
+
+FRAMES, LENGTHS, SIZES = 240, (600, 1800), (256, 512, 1024)
+WORK = [
+    ("estimate", FlowEstimator, "__call__"),
+    ("warp", compensation, "warp_frame"),
+    ("other", compensation, "valid_mask"),
+    ("other", compensation, "statistics"),
+]
+MEMORY = """
+import sys
+from scripts.compensate_recording import compensate_recording
+from tests.bench.data import default_options
+source, folder, quality = sys.argv[1:]
+compensate_recording(source=source, folder=folder, options=default_options(quality), kernel="bench", threads=2)
+"""
+
+
+def compensate_once(
+    path: Path, reference: np.ndarray, params: FlowParams, threads: int = 1, ready: Callable[[], object] = int
+) -> float:
+    """Compensate a movie into a fresh store and throw the result away; return the seconds from `ready()` on.
+
+    `ready` is called when the first frames are asked for: the estimator has been made by then.
+    """
+    folder = BENCH / "store"
+    shutil.rmtree(folder, ignore_errors=True)
+    started = []
+
+    class Store(CompensationStore):
+        def missing(self, batch):
+            ready()
+            started.append(time.perf_counter())
+            return super().missing(batch)
+
+    with (
+        open_recording(path) as recording,
+        Store(
+            folder,
+            frames=recording.frames,
+            frame_shape=recording.frame_shape,
+            dtype=recording.dtype,
+            fingerprint={},
+            statistics=compensation.STATISTICS,
+        ) as store,
+    ):
+        compensation.compensate(recording, reference, params, store, threads=threads)
+        seconds = time.perf_counter() - started[0]
+    shutil.rmtree(folder)
+    return seconds
+
+
+def run(*, rounds: int, without: set[str], pythons: dict[str, Path]) -> list[str]:
+    """Return the tables."""
+    return [_threads(rounds), _sizes(rounds), _memory()]
+
+
+def _threads(rounds: int) -> str:
+    path, params = BENCH / "movies" / "threads.tif", default_params("fast")
+    reference = make_movie(path, 512, FRAMES)
+    compensate_once(path, reference, params)  # compiles
+    seconds, shares = {1: [], 2: []}, {1: [], 2: []}
+    for _ in range(rounds):
+        for threads in seconds:
+            seconds[threads].append(compensate_once(path, reference, params, threads))
+            with Stopwatch(WORK) as watch:
+                whole = compensate_once(path, reference, params, threads, ready=watch.seconds.clear)
+            shares[threads].append([watch.seconds[part] / (threads * whole) for part in ("estimate", "warp", "other")])
+    rows = []
+    for threads, times in seconds.items():
+        speedup = median(one / now for one, now in zip(seconds[1], times, strict=True))
+        share = [100 * float(s) for s in np.median(shares[threads], axis=0)]
+        rows.append([threads, FRAMES / median(times), speedup, share[0] + share[1], *share])
+    columns = ["threads", "frames/s", "speed-up", "estimate + warp %", "estimate %", "warp %", "mask, statistics %"]
+    note = (
+        f"`compensate` from file to disk, {FRAMES} frames of 512 x 512 uint16, fast, and the share of the wall time "
+        "of the threads; what is left is waiting for the reader and the writer."
+    )
+    return table("Threads", columns, rows, note)
+
+
+def _sizes(rounds: int) -> str:
+    path, frames = BENCH / "movies" / "sizes.tif", 4
+    rows = []
+    for quality in ("fast", "balanced", "quality"):
+        estimators, movies, ms = {}, {}, {size: [] for size in SIZES}
+        for size in SIZES:
+            estimators[size] = FlowEstimator(make_movie(path, size, frames), default_params(quality))
+            with open_recording(path) as recording:
+                movies[size] = recording.read(0, frames)
+        for _ in range(rounds):
+            for size, times in ms.items():
+                for frame in movies[size]:
+                    start = time.perf_counter()
+                    estimators[size].register(frame)
+                    times.append(1e3 * (time.perf_counter() - start))
+        pixel = {size: 1e6 * median(times) / size**2 for size, times in ms.items()}
+        rows += [[quality, size, median(ms[size]), pixel[size], pixel[size] / pixel[SIZES[0]]] for size in SIZES]
+    columns = ["preset", "side", "ms per frame", "ns per pixel", f"per pixel, {SIZES[0]} = 1"]
+    return table("Frame size", columns, rows, "Flow and warp of one frame, one thread, default options.")
+
+
+def _memory() -> str:
+    rows = []
+    for frames in LENGTHS:
+        path, folder = BENCH / "movies" / f"memory_{frames}.tif", BENCH / "memory"
+        make_movie(path, 512, frames)
+        shutil.rmtree(folder, ignore_errors=True)
+        command = [sys.executable, "-c", MEMORY, path, folder, "fast"]
+        process = subprocess.Popen(command, cwd=ROOT)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit("The compensation for the memory table failed; its messages are above.")
+        rows.append([frames, path.stat().st_size / 1e6, usage.ru_maxrss * 1024 / 1e6])
+        shutil.rmtree(folder)
+        path.unlink()
+    note = "One recording of 512 x 512 uint16, from its file to its results, fast, 2 threads."
+    return table("Memory", ["frames", "movie MB", "largest resident set MB"], rows, note)
