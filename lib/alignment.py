@@ -9,6 +9,8 @@ from skimage.registration import phase_cross_correlation
 from lib.compensation import default_batch
 from lib.flow import FlowEstimator, FlowParams, as_type, warp_frame
 
+REFINED = 0.25  # of sigma_smooth in the second pass
+
 
 def between_flow(
     average: np.ndarray,
@@ -23,8 +25,8 @@ def between_flow(
     """Backward displacement that brings one recording's average onto another's.
 
     Both averages are smoothed in the plane. A rigid start is found by phase cross-correlation (Guizar-Sicairos,
-    Thurman, Fienup, Optics Letters 33, 2008), the average is moved by it, and the flow of what is left is estimated
-    at full size.
+    Thurman, Fienup, Optics Letters 33, 2008), and the flow of what is left is estimated at full size. Strong smoothing
+    makes this safe and leaves it coarse, so a second pass with a quarter of the smoothing corrects what is left.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ def between_flow(
         Temporal averages, raw intensities. Each channel is scaled to its own range first, so that a difference in
         overall brightness does not matter.
     sigma_smooth : float
-        Gaussian smoothing in pixels, in the plane only, never across channels.
+        Gaussian smoothing of the first pass in pixels, in the plane only, never across channels.
     cc_upsample : int
         The rigid start is found to 1 / cc_upsample pixels.
     alpha, iterations, constancy_assumption
@@ -43,13 +45,6 @@ def between_flow(
     ndarray (H, W, 2) float32, pixels
         reference_average(x, y) matches average(x + u, y + v).
     """
-    moving, fixed = (_prepare(image, sigma_smooth) for image in (average, reference_average))
-    shift, _, _ = phase_cross_correlation(
-        fixed.mean(axis=-1), moving.mean(axis=-1), upsample_factor=cc_upsample, normalization=None
-    )
-    start = np.empty((*fixed.shape[:2], 2), np.float32)
-    start[...] = -shift[1], -shift[0]  # phase_cross_correlation says how to move `moving`; the flow says where to look
-    moved = warp_frame(moving, start, fill=fixed)
     params = FlowParams(
         quality="quality",
         alpha=alpha,
@@ -58,8 +53,22 @@ def between_flow(
         constancy_assumption=constancy_assumption,
         sigma=(0.0, 0.0, 0.0),
     )
-    rest = FlowEstimator(fixed, params)(moved)
-    return start + rest
+    moving, fixed = (_prepare(image, sigma_smooth) for image in (average, reference_average))
+    y, x = phase_cross_correlation(
+        fixed.mean(axis=-1), moving.mean(axis=-1), upsample_factor=cc_upsample, normalization=None
+    )[0]
+    # that is how to move `moving`; a backward displacement says where to look
+    w = np.broadcast_to(np.array([-x, -y], np.float32), (*fixed.shape[:2], 2))
+    w = _add_flow(w, moving, fixed, params)
+    moving, fixed = (_prepare(image, sigma_smooth * REFINED) for image in (average, reference_average))
+    return _add_flow(w, moving, fixed, params)
+
+
+def _add_flow(w: np.ndarray, moving: np.ndarray, fixed: np.ndarray, params: FlowParams) -> np.ndarray:
+    """The displacement w, composed with the flow of what it leaves between `moving` and `fixed`."""
+    w = np.ascontiguousarray(w)
+    rest = FlowEstimator(fixed, params)(warp_frame(moving, w, fill=fixed))
+    return rest + warp_frame(w, rest, fill=w, interpolation="linear")
 
 
 def _prepare(image: np.ndarray, sigma: float) -> np.ndarray:

@@ -29,7 +29,7 @@ def inner_error(w, truth):
     return np.hypot(*np.moveaxis(w - truth, -1, 0))[16:-16, 16:-16].mean()
 
 
-@pytest.mark.parametrize("constancy, bound", [("gc", 0.35), ("gray", 0.5), ("cs", 0.5)])
+@pytest.mark.parametrize("constancy, bound", [("gc", 0.12), ("gray", 0.2), ("cs", 0.2)])
 def test_finds_the_displacement_between_averages(pair, constancy, bound):
     base, other, truth = pair
     w = between_flow(other, base, **OPTIONS | {"constancy_assumption": constancy})
