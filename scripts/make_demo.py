@@ -18,6 +18,7 @@ root: .
 n_workers: 1 # several recordings at once make better use of few cores than several threads for one
 flow_options:
   quality_setting: fast
+  alpha: 10 # these recordings are noisy
 {more}"""
 
 
