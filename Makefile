@@ -70,6 +70,10 @@ format: setup ## let ruff and snakefmt put the code in order
 	$(BIN)/ruff format
 	$(BIN)/snakefmt Snakefile rules
 
+.PHONY: bench
+bench: setup ## time and error beside pyflowreg, suite2p and OpenCV (an hour; installs them under .bench/)
+	$(BIN)/python -m tests.bench all
+
 .PHONY: clean
 clean: ## remove .venv, the demos and caches
 	rm -rf .venv demo .pytest_cache .ruff_cache

@@ -15,7 +15,7 @@ from .report import BENCH, ROOT, table
 from .session import snakemake
 
 SIZES = (5, 1000)
-SETTINGS = "root: .\nn_workers: 1\nflow_options:\n  quality_setting: fast\n"
+SETTINGS = "root: .\nn_workers: 1\nflow_options:\n  quality_setting: fast\n  reference_frames: [0]\n"
 NOTE = "Tiny recordings (3 frames of 48 x 48). Finished: nothing is to be done, which the output is checked for."
 
 
@@ -41,7 +41,7 @@ def finish_session(folder: Path, count: int) -> float:
     start = [sys.executable, "-m", "tests.bench.inprocess", *snakemake(folder)[3:]]
     with open(folder / "output.log", "w", encoding="utf-8") as log:
         begin = time.perf_counter()
-        command = [*start, "--cores", "1", "--quiet", "all", "--scheduler", "greedy"]
+        command = [*start, "--cores", "1", "--scheduler", "greedy"]
         if subprocess.run(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT).returncode:
             raise SystemExit(f"The session of {count} recordings failed: see {log.name}")
     return time.perf_counter() - begin

@@ -42,7 +42,7 @@ NOTE = (
     "kernels compiled before; engines take turns, ours first and last. Alike: the least correlation of a recording's "
     "aligned and averaged movie with the center's, inside the session mask; of the raw movies it is {raw:.3f}."
 )
-COLUMNS = ("engine", "wall s", "CPU s", "times faster", "aligned movies", "alike", "session mask % of frame")
+COLUMNS = ("engine", "wall s", "each run", "CPU s", "times faster", "aligned movies", "alike", "session mask % of frame")
 
 
 def run(*, rounds: int, without: set[str], pythons: dict[str, Path]) -> list[str]:
@@ -67,7 +67,8 @@ def run(*, rounds: int, without: set[str], pythons: dict[str, Path]) -> list[str
     rows = []
     for name, measured in times.items():
         wall, cpu = (mean(part) for part in zip(*measured, strict=True))
-        rows.append((name, wall, cpu, wall / ours, *judge(folders[name])))
+        each = ", ".join(f"{seconds:.0f}" for seconds, _ in measured)
+        rows.append((name, wall, each, cpu, wall / ours, *judge(folders[name])))
     mask = read_mask(folders["flowsession"])
     raw = alike({path.stem: average(path) for path in source.glob("*.tif")}, mask)
     return [table("Session", COLUMNS, rows, NOTE.format(raw=raw))]
