@@ -24,6 +24,7 @@ class Scratch:
     mean: tuple
     difference: tuple
     spare: tuple  # two pairs
+    columns: tuple  # (5, n + 32) for even and odd x
     tensor: tuple  # (C, 6, ...)
     system: tuple  # (5, ...)
     edges: tuple | None  # (4, ...) if a_smooth < 1
@@ -77,6 +78,7 @@ class NumbaBackend:
                     start=(red, black, *empty_plane(level.shape)),
                     flow=(*empty_plane(level.shape), *empty_plane(level.shape)),
                     spare=tuple(shared(name, ()) for name in spare),
+                    columns=(aligned(5, red.shape[1]), aligned(5, red.shape[1])),
                     **part,
                 )
             )
@@ -143,9 +145,8 @@ class NumbaBackend:
     def smooth(self, work, k):
         """Replace the increment of level k by its 5 x 5 median."""
         s, w = work[k], self.plan.levels[k].shape[1]
-        even, odd = aligned(5, s.flow[0].shape[1]), aligned(5, s.flow[0].shape[1])
         for c in (0, 2):
-            median.median_increment(s.start[c], s.start[c + 1], w, s.spare[0], even, odd, s.flow[c], s.flow[c + 1])
+            median.median_increment(s.start[c], s.start[c + 1], w, s.spare[0], *s.columns, s.flow[c], s.flow[c + 1])
 
     def finish(self, work) -> np.ndarray:
         """The flow (H, W, 2) of the full frame from the finest level."""
