@@ -55,9 +55,7 @@ def _read_options(path: str, root: str) -> dict:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{where} cannot be read: {error}. Give a mapping or the path of a JSON file."
-        ) from error
+        raise ConfigError(f"{where} cannot be read: {error}. Give a mapping or the path of a JSON file.") from error
     try:
         return json.loads(text[text.index("{") :])
     except ValueError as error:
@@ -65,9 +63,7 @@ def _read_options(path: str, root: str) -> dict:
 
 
 def _problems(config: dict, schema: dict) -> list[str]:
-    errors = sorted(
-        Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path))
-    )
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.path)))
     lines = [line for error in errors for line in _explain(error, config, schema)]
     return list(dict.fromkeys(lines))  # two wrong numbers in one list are one problem
 
@@ -118,7 +114,5 @@ def _contradictions(config: dict) -> list[str]:
         problems.append("flow_backend: 'cupy' is not available in this version; use 'numba' or 'auto'.")
     frames = config["flow_options"]["reference_frames"]
     if (span := parse_span(frames)) and span[0] >= span[1]:
-        problems.append(
-            f"flow_options.reference_frames: '{frames}' is empty; 'first:stop' needs first < stop."
-        )
+        problems.append(f"flow_options.reference_frames: '{frames}' is empty; 'first:stop' needs first < stop.")
     return problems

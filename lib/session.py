@@ -90,11 +90,16 @@ class Session:
     def names(self) -> list[str]:
         return list(self.by_name)
 
+    @property
+    def known_center(self) -> str | None:
+        """The center recording, or None if it has to be chosen from the averages ("auto")."""
+        if self.center == "middle":
+            return self.names[(len(self.names) + 1) // 2 - 1]
+        return None if self.center == "auto" else self.center
+
     def path(self, kind: str, recording: str = "{recording}") -> str:
         """Return the path of a kind of file; without a recording, the pattern with Snakemake's wildcard."""
-        return FILES[kind].format(
-            output_root=self.output_root, final_results=self.final_results, recording=recording
-        )
+        return FILES[kind].format(output_root=self.output_root, final_results=self.final_results, recording=recording)
 
     def paths(self, kind: str) -> list[str]:
         """Return the paths of one kind of file of all recordings, sorted by name."""
@@ -116,16 +121,11 @@ def open_session(config: dict) -> Session:
         fit the recordings. The message names every offender.
     """
     root = os.path.normpath(config["root"])
-    folders = {
-        key: os.path.normpath(os.path.join(root, config[key])) for key in ("output_root", "final_results")
-    }
+    folders = {key: os.path.normpath(os.path.join(root, config[key])) for key in ("output_root", "final_results")}
     sources = find_recordings(root, config["pattern"], exclude=tuple(folders.values()))
-    headers, problems = _read_headers(
-        sources, Path(folders["output_root"], ".headers.json"), config["dataset"]
-    )
+    headers, problems = _read_headers(sources, Path(folders["output_root"], ".headers.json"), config["dataset"])
     recordings = tuple(
-        RecordingInfo(Path(path).stem, path, **headers[path])
-        for path in sorted(headers, key=lambda p: Path(p).stem)
+        RecordingInfo(Path(path).stem, path, **headers[path]) for path in sorted(headers, key=lambda p: Path(p).stem)
     )
     problems += _name_problems(sources)
     problems += _header_problems(recordings)
@@ -225,9 +225,7 @@ def _name_problems(sources: list[str]) -> list[str]:
             )
     for path in sources:
         if set(path) & set("{}\n"):
-            problems.append(
-                f"{path!r}: names with {{, }} or line breaks cannot be used; rename the file or folder."
-            )
+            problems.append(f"{path!r}: names with {{, }} or line breaks cannot be used; rename the file or folder.")
         if Path(path).stem == "final":
             problems.append(f"{path}: 'final' is the name of the session's own mask; rename the recording.")
     return problems

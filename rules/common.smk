@@ -92,7 +92,9 @@ def align_chunk(wildcards, threads):
 
 
 def center_average(wildcards):
-    """The average of the center; known once select_center has run, and unchanged if it chose the same again."""
+    """The average of the center, which is known from the names unless select_center has to choose it."""
+    if session.known_center:
+        return session.path("average", session.known_center)
     chosen = checkpoints.select_center.get().output.center
     return session.path("average", read_center(chosen, os.stat(chosen).st_mtime_ns))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from lib.center import choose
 from lib.config import load
 from lib.session import SessionError, open_session, parse_span
 
@@ -65,11 +66,14 @@ def test_several_patterns(tmp_path):
     assert opened(tmp_path, pattern=["*.tif", "*.tiff"]).names == ["a", "b"]
 
 
-@pytest.mark.parametrize("center, chosen", [("middle", "middle"), ("auto", "auto"), ("b", "b"), ("b.tif", "b")])
-def test_center(tmp_path, center, chosen):
-    make(tmp_path / "a.tif")
-    make(tmp_path / "b.tif")
-    assert opened(tmp_path, center=center).center == chosen
+@pytest.mark.parametrize("center, known", [("middle", "b"), ("auto", None), ("c", "c"), ("c.tif", "c")])
+def test_center(tmp_path, center, known):
+    for name in "abcd":
+        make(tmp_path / f"{name}.tif")
+    session = opened(tmp_path, center=center)
+    assert session.known_center == known
+    if known:  # what the method would choose
+        assert choose(session.center, session.names, {})[0] == known
 
 
 def test_headers_are_read_once(tmp_path, monkeypatch):

@@ -53,6 +53,21 @@ def test_profiles(finished, profile):
     assert run.nothing_to_do, run.output
 
 
+CLUSTER = ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", "bash", "--jobs", "1"]
+
+
+def test_jobs_of_a_cluster(fresh):
+    """Jobs that a scheduler starts run Snakemake again; here the shell is the scheduler."""
+    run = snakemake(fresh, *CLUSTER, "compensated_outputs/b ü 2/compensated.hdf5")
+    assert run.returncode == 0, run.output
+    assert (fresh / "compensated_outputs/b ü 2/status.json").exists()
+
+
+def test_all_cores_of_a_cluster_make_no_sense(fresh):
+    run = snakemake(fresh, *CLUSTER, config=["n_workers=-1"])
+    assert run.returncode != 0 and "n_workers: -1 means all cores of one machine" in run.output
+
+
 def test_parse_imports_no_arrays(finished):
     """On a cluster every job parses the workflow again, so that must stay cheap once recordings are known."""
     code = "import sys, runpy; sys.argv = ['snakemake', *sys.argv[1:]]\n"
