@@ -125,7 +125,7 @@ def compensate(recording, reference, params: FlowParams, store, *, threads=1, ba
     """
     batch = batch or default_batch(recording)
     if progress is not None:
-        progress.update(sum(stop - start for start, stop in store.finished))
+        progress.resume(sum(stop - start for start, stop in store.finished))
     estimator, fill = FlowEstimator(reference, params), as_type(reference, store.dtype)
     with ExitStack() as stack:
         reader, writer = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(2))

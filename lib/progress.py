@@ -31,12 +31,18 @@ class Progress:
         self.label = label
         self.unit = unit
         self.done = 0
+        self._before = 0
         self._mutex = threading.Lock()
 
     def __enter__(self) -> Self:
         self._start = self._last = time.monotonic()
         self._bar = tqdm(total=self.total, desc=self.label, unit=f" {self.unit}", disable=not sys.stderr.isatty())
         return self
+
+    def resume(self, n: int) -> None:
+        """Say at the start that `n` were done by an earlier run; they do not count in the rate."""
+        self.done = self._before = self._bar.initial = self._bar.n = n
+        self._bar.refresh()
 
     def update(self, n: int = 1) -> None:
         """Count `n` more."""
@@ -61,4 +67,4 @@ class Progress:
         return f"{self.label}: {self.done}/{self.total} {self.unit}"
 
     def _rate(self, now: float) -> float:
-        return self.done / max(now - self._start, 1e-9)
+        return (self.done - self._before) / max(now - self._start, 1e-9)

@@ -107,6 +107,9 @@ class StopAfter:
     def __init__(self, frames):
         self.left = frames
 
+    def resume(self, n):
+        assert n == 0
+
     def update(self, n):
         self.left -= n
         if self.left <= 0:

@@ -74,3 +74,12 @@ def test_counts_from_several_threads(caplog):
     with Progress(4000, "a") as bar, ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: bar.update(), range(4000)))
     assert "4000/4000" in caplog.messages[-1]
+
+
+def test_what_an_earlier_run_did_counts_as_done_but_not_as_fast(caplog):
+    caplog.set_level(logging.INFO)
+    with Progress(100, "movie") as progress:
+        progress.resume(90)
+        progress.update(10)
+        progress._start -= 10  # ten seconds for ten frames
+    assert "movie: 100/100 frames in 10.0 s, 1 frames/s" in caplog.text
