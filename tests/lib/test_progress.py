@@ -76,10 +76,10 @@ def test_counts_from_several_threads(caplog):
     assert "4000/4000" in caplog.messages[-1]
 
 
-def test_what_an_earlier_run_did_counts_as_done_but_not_as_fast(caplog):
+def test_what_an_earlier_run_did_counts_as_done_but_not_as_fast(clock, caplog):
     caplog.set_level(logging.INFO)
-    with Progress(100, "movie") as progress:
-        progress.resume(90)
-        progress.update(10)
-        progress._start -= 10  # ten seconds for ten frames
-    assert "movie: 100/100 frames in 10.0 s, 1 frames/s" in caplog.text
+    with Progress(100, "movie") as bar:
+        bar.resume(90)
+        clock.now += 10
+        bar.update(10)
+    assert caplog.messages == ["movie: 100/100 frames in 10.0 s, 1 frames/s"]
