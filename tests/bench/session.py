@@ -42,7 +42,7 @@ NOTE = (
     "kernels compiled before; engines take turns, ours first and last. Alike: the least correlation of a recording's "
     "aligned and averaged movie with the center's, inside the session mask; of the raw movies it is {raw:.3f}."
 )
-COLUMNS = ("engine", "wall s", "each run", "CPU s", "times faster", "aligned movies", "alike", "session mask % of frame")
+COLUMNS = ("engine", "wall s", "each run", "CPU s", "times faster", "aligned movies", "alike", "mask % of frame")
 
 
 def run(*, rounds: int, without: set[str], pythons: dict[str, Path]) -> list[str]:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -90,17 +91,19 @@ def suite2p(reference, warp=False):
     return run
 
 
+@cache  # once per process; it also keeps the definitions alive
 def _allow_torchvision(torch):
-    """Let suite2p import torchvision where torch is a CPU build and torchvision is not.
+    """Let suite2p import torchvision where torch is a CPU build and torchvision, which has none on PyPI, is not.
 
-    Importing it then fails on an operator that it never finds; the registration does not use it.
+    Its compiled operators cannot be loaded then, and importing it fails on two of them that it expects; the
+    registration uses none.
     """
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _allow_torchvision.keep = library
+    library = None
+    if "+cpu" in torch.__version__:
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return library
 
 
 def each(estimate):
