@@ -143,9 +143,7 @@ class Recording(ABC):
         if self.bin_size == 1:
             self._fill_from_file(block, start)
             return
-        for i, first in enumerate(
-            range(start * self.bin_size, self.header.frames, self.bin_size)[: len(block)]
-        ):
+        for i, first in enumerate(range(start * self.bin_size, self.header.frames, self.bin_size)[: len(block)]):
             last = min(first + self.bin_size, self.header.frames)
             source = np.empty((last - first, *self.frame_shape), self._source_dtype)
             self._fill_from_file(source, first)
@@ -169,8 +167,7 @@ class Recording(ABC):
             raise no_frames(self.path)
         if header.dtype not in DTYPES:
             raise RecordingError(
-                f"{self.path} has pixels of type {header.dtype}; expected one of {', '.join(DTYPES)}: "
-                "convert it"
+                f"{self.path} has pixels of type {header.dtype}; expected one of {', '.join(DTYPES)}: convert it"
             )
 
 

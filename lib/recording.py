@@ -26,9 +26,7 @@ READERS: dict[str, type[Recording]] = {
 }
 
 
-def open_recording(
-    path: str | Path, *, dataset: str | Sequence[str] | None = None, bin_size: int = 1
-) -> Recording:
+def open_recording(path: str | Path, *, dataset: str | Sequence[str] | None = None, bin_size: int = 1) -> Recording:
     """Open a movie.
 
     Parameters
