@@ -1,5 +1,7 @@
 """Choose the recording that defines the common frame."""
 
+from itertools import combinations
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.ndimage import shift as move
@@ -9,36 +11,39 @@ SMOOTH = 1.0  # pixels: single pixels' noise must not decide between recordings
 REDUCED = 128  # pixels: averages are compared at about this size
 
 
-def score_table(averages: dict[str, np.ndarray]) -> dict[str, dict]:
+def score_table(averages: dict[str, np.ndarray], center: str | None = None) -> dict[str, dict]:
     """How alike the recordings' averages are.
 
-    Every pair is compared by the Pearson correlation of the two averages over their overlap, after the translation
-    between them (phase cross-correlation) is taken out, at reduced size.
+    Two averages are compared by their Pearson correlation over their overlap, at reduced size, after the translation
+    between them (phase cross-correlation) is taken out.
 
     Parameters
     ----------
     averages : dict of ndarray (H, W) or (H, W, C)
         Temporal averages, all of one shape.
+    center : str, optional
+        Compare each recording with this one only; by default every pair is compared, which takes the square of their
+        number.
 
     Returns
     -------
     dict
-        Per recording `mean_correlation`, with all others (1 if there are none), and `correlation`, with each other one.
+        Per recording its `correlation` with each other one, by name, and the mean of these, `mean_correlation` (1 if
+        there are none).
     """
     images = {name: _reduce(average) for name, average in averages.items()}
     table = {name: {"mean_correlation": 1.0, "correlation": {}} for name in images}
-    names = list(images)
-    for i, first in enumerate(names):
-        for second in names[i + 1 :]:
-            value = round(_correlation(images[first], images[second]), 6)
-            table[first]["correlation"][second] = table[second]["correlation"][first] = value
+    pairs = combinations(images, 2) if center is None else ((center, name) for name in images if name != center)
+    for first, second in pairs:
+        value = round(_correlation(images[first], images[second]), 6)
+        table[first]["correlation"][second] = table[second]["correlation"][first] = value
     for row in table.values():
         if row["correlation"]:
             row["mean_correlation"] = round(float(np.mean(list(row["correlation"].values()))), 6)
     return table
 
 
-def choose(setting: str, names: list[str], scores: dict[str, dict]) -> tuple[str, str]:
+def choose(setting: str, names: list[str], scores: dict[str, dict] | None = None) -> tuple[str, str]:
     """The center recording and how it was chosen.
 
     Parameters
@@ -48,7 +53,7 @@ def choose(setting: str, names: list[str], scores: dict[str, dict]) -> tuple[str
         others (the first of equals); or the one named.
     names : list of str
     scores : dict
-        As `score_table` returns it.
+        As `score_table` returns it for all pairs; "auto" needs it.
 
     Raises
     ------

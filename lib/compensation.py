@@ -156,7 +156,7 @@ def compensate(recording, reference, params: FlowParams, store, *, threads=1, ba
         try:
             for now in batches():
                 writing.append(writer.submit(keep, now))
-                if len(writing) > 1:  # one batch in the pool behind the one being written bounds the memory
+                if len(writing) > 2:  # bounds the memory: one batch is written, one computed, one waits
                     writing.popleft().result()
             while writing:
                 writing.popleft().result()

@@ -51,6 +51,8 @@ RECORDING_RESULTS += [ALIGNED_MOVIE] if ALIGNED_MOVIE else []
 SESSION_RESULTS = ["center", "final_png", "final_npz", "final_mat", "final_status"]
 SESSION_RESULTS += ["summary_figure", "summary_table"]
 
+CLUSTER_THREADS = 4  # of a job with `n_workers: auto`
+
 BETWEEN = (
     "cc_upsample",
     "sigma_smooth",
@@ -72,13 +74,21 @@ def recording(wildcards):
 
 def threads(wildcards):
     """Threads of a job that registers or warps frames."""
-    if settings["n_workers"] > 0:
-        return settings["n_workers"]
+    wanted = settings["n_workers"]
+    cores = workflow.cores or 1  # none are given for --report and the like
+    if wanted == "auto":
+        # jobs side by side use few cores better than threads, as long as there is a recording for every core
+        on_cluster = (
+            workflow.non_local_exec or not workflow.is_main_process
+        )  # submitting, or being such a job
+        return CLUSTER_THREADS if on_cluster else -(-cores // len(session.names))
+    if wanted > 0:
+        return wanted
     if workflow.non_local_exec:
         raise WorkflowError(
             "n_workers: -1 means all cores of one machine, but jobs go to a cluster; give a number."
         )
-    return workflow.cores
+    return cores
 
 
 def batch(wildcards, threads):

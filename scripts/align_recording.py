@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lib import status
-from lib.alignment import align_movie
+from lib.aligned import align_movie
 from lib.logs import job_log
 from lib.masks import read_mask, warp_mask
 from lib.progress import Progress

@@ -15,7 +15,6 @@ REAL_FRAMES = 400  # of each of the five recordings it is cut into
 SETTINGS = """\
 # The demo's settings; config/session.yaml explains all there are.
 root: .
-n_workers: 1 # several recordings at once make better use of few cores than several threads for one
 flow_options:
   quality_setting: fast
   alpha: 10 # these recordings are noisy

@@ -20,8 +20,13 @@ def select_center(*, averages: dict[str, np.ndarray], center: str) -> dict:
     center : str
         "middle", "auto" or a recording's name.
     """
-    scores = score_table(averages)
-    name, how = choose(center, list(averages), scores)
+    names = list(averages)
+    if center == "auto":
+        scores = score_table(averages)
+        name, how = choose(center, names, scores)
+    else:
+        name, how = choose(center, names)
+        scores = score_table(averages, name)
     return {"center": name, "how": how, "scores": scores}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import median, pyramid, relax, tensor, warp
-from .layout import aligned, empty_plane, replicate_border, split
+from .layout import aligned, empty_plane, split
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class NumbaBackend:
         self.plan = plan
         work = self.workspace()
         self.load(work, reference)
-        self.reference = [[_with_border(image[2:-2, 2:-2]) for image in scratch.image] for scratch in work]
+        self.reference = [[split(image[2:-2, 2:-2], border=True) for image in scratch.image] for scratch in work]
         self.images = [self.mixed(work, k) for k in range(len(plan.levels))]
         self.neighbours = [_neighbour_weights(level) for level in plan.levels]
 
@@ -159,13 +159,6 @@ class NumbaBackend:
             line, rows = np.empty(2 * flow[0].shape[1], np.float32), np.empty((2, 4, x.start.size), np.float32)
             pyramid.resample_flow_to_frame(flow, y.start, y.weight, x.start, x.weight, line, rows, out)
         return out
-
-
-def _with_border(image):
-    """Red-black storage of an image with its ghost cells replicated."""
-    plane = split(image)
-    replicate_border(*plane, *image.shape)
-    return plane
 
 
 def _neighbour_weights(level):

@@ -40,14 +40,17 @@ def empty_plane(shape: tuple[int, int], *leading: int) -> tuple[np.ndarray, np.n
     return aligned(*leading, h + 4, n + 2 * LINE), aligned(*leading, h + 4, n + 2 * LINE)
 
 
-def split(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Red and black storage of an (h, w) image; ghost cells and cells without a pixel are zero."""
-    h, w = image.shape
+def split(image: np.ndarray, border: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Red and black storage of an (h, w) image.
+
+    Two pixels on every side repeat the nearest one if `border`; all other cells without a pixel are zero.
+    """
     plane = empty_plane(image.shape)
-    for colour in (0, 1):
-        for y in range(h):
-            row = image[y, (y + colour) & 1 :: 2]
-            plane[colour][y + 2, LINE : LINE + len(row)] = row
+    pad = 2 if border else 0
+    for y, line in enumerate(np.pad(image, pad, mode="edge"), start=2 - pad):
+        for colour in (0, 1):
+            row = line[(y + colour) & 1 :: 2]
+            plane[colour][y, LINE - pad // 2 : LINE - pad // 2 + len(row)] = row
     return plane
 
 

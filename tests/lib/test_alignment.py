@@ -4,7 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from lib.alignment import align_movie, between_flow
+from lib.aligned import align_movie
+from lib.alignment import between_flow
 from lib.center import choose, score_table
 from lib.flow import warp_frame
 from lib.masks import intersect, recording_mask, warp_mask
@@ -110,7 +111,9 @@ def test_center_is_the_middle_a_name_or_the_medoid():
     assert choose("auto", list(averages), scores)[0] == "best"
     assert choose("middle", list(averages), scores)[0] == "best"  # a b best c d
     assert choose("middle", ["d", "a", "c", "b"], scores)[0] == "b"  # ceil(4 / 2) = 2
-    assert choose("c", list(averages), scores) == ("c", "named in the configuration")
+    to_one = score_table(averages, "c")
+    assert to_one["c"] == scores["c"] and to_one["a"]["correlation"] == {"c": scores["a"]["correlation"]["c"]}
+    assert choose("c", list(averages)) == ("c", "named in the configuration")
     with pytest.raises(ValueError, match="'x'.*a, b, best, c, d"):
         choose("x", list(averages), scores)
 

@@ -55,7 +55,7 @@ def test_given_values_are_kept_and_the_rest_is_filled_in():
         ({"centre": "x"}, "centre: there is no such key; did you mean 'center'?"),
         ({"foo": 1}, "foo: there is no such key; known keys are root, pattern,"),
         ({"flow_options": {"alfa": 1}}, "flow_options.alfa: there is no such key; did you mean 'alpha'?"),
-        ({"n_workers": 0}, "n_workers: found 0, allowed is an integer of 1 or more, or -1"),
+        ({"n_workers": 0}, "n_workers: found 0, allowed is an integer of 1 or more, -1"),
         ({"n_workers": "4"}, "n_workers: found '4', allowed is an integer"),
         ({"align_output_format": None}, "align_output_format: found None, allowed is one of 'TIFF', 'HDF5', 'none'"),
         ({"backend_params": {"device": "gpu"}}, "backend_params.device: found 'gpu', allowed is 'cuda:'"),

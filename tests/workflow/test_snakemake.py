@@ -61,6 +61,8 @@ def test_jobs_of_a_cluster(fresh):
     run = snakemake(fresh, *CLUSTER, "compensated_outputs/b ü 2/compensated.hdf5")
     assert run.returncode == 0, run.output
     assert (fresh / "compensated_outputs/b ü 2/status.json").exists()
+    # `n_workers: auto` asks for 4 per job on clusters, here cut to --cores 2; the job itself must see the same
+    assert re.findall(r"threads: (\d+)", run.output) == ["2", "2"], run.output
 
 
 def test_all_cores_of_a_cluster_make_no_sense(fresh):
