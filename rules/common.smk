@@ -75,7 +75,7 @@ def recording(wildcards):
 def threads(wildcards):
     """Threads of a job that registers or warps frames."""
     wanted = settings["n_workers"]
-    cores = workflow.cores or 1  # none are given for --report and the like
+    cores = workflow.resource_settings.cores or 1  # none are given for --report and the like
     if wanted == "auto":
         # jobs side by side use few cores better than threads, as long as there is a recording for every core
         on_cluster = (
