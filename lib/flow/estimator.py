@@ -24,7 +24,7 @@ from .rigid import RigidStart
 from .tensor import CS, GC, GRAY
 
 SMALLEST_SIDE = 10  # pixels: the pyramid ends above it
-RIGID_SIDE = 128  # pixels: the rigid start is found on the finest level whose sides are within it
+RIGID_SIDE = 64  # pixels: the rigid start is found on the finest level whose sides are within it
 
 
 @dataclass(frozen=True)

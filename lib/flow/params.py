@@ -52,8 +52,8 @@ class FlowParams:
     levels: int = 100
     min_level: int = -1
     eta: float = 0.8
-    iterations: int = 20
-    update_lag: int = 20
+    iterations: int = 16
+    update_lag: int = 16
     a_data: float = 0.45
     a_smooth: float = 1.0
     constancy_assumption: str = "gc"

@@ -73,30 +73,36 @@ def resample_table(n_in: int, n_out: int, sigma: float = 0.0) -> Table:
 
 @inlined
 def _rows(image, start, weight, y, buffer):
-    """buffer[x] = the sum over k of weight[k, y] * image[start[y] + k, x]."""
-    first = start[y]
+    """buffer[x] = the sum over k of weight[k, y] * image[start[y] + k, x], four terms at a time."""
+    first, taps = start[y], weight.shape[0]
     for x in range(image.shape[1]):
-        buffer[x] = weight[0, y] * _F(image[first, x])
-    for k in range(1, weight.shape[0]):
+        buffer[x] = _F(0)
+    for k in range(0, taps - 3, 4):
+        a, b, c, d = weight[k, y], weight[k + 1, y], weight[k + 2, y], weight[k + 3, y]
+        row = first + k
         for x in range(image.shape[1]):
-            buffer[x] += weight[k, y] * _F(image[first + k, x])
+            buffer[x] += a * image[row, x] + b * image[row + 1, x] + c * image[row + 2, x] + d * image[row + 3, x]
+    for k in range(taps // 4 * 4, taps):
+        for x in range(image.shape[1]):
+            buffer[x] += weight[k, y] * image[first + k, x]
 
 
 @kernel
 def resample_image(image, y_start, y_weight, x_start, x_weight, offset, scale, buffer, out):
     """out[2:-2, 2:-2] = scale * (resampled image - offset), with two replicated pixels on every side.
 
-    image (H, W) of any dtype, buffer (W,) float32, out (h + 4, w + 4) float32.
+    image (H, W) float32, buffer (W,) float32, out (h + 4, w + 4) float32.
     """
     h, w = out.shape[0] - 4, out.shape[1] - 4
-    shift = -_F(offset) * _F(scale)
+    scale = _F(scale)
+    shift = -_F(offset) * scale
     for y in range(h):
         _rows(image, y_start, y_weight, y, buffer)
         for x in range(w):
             out[y + 2, x + 2] = shift
         for k in range(x_weight.shape[0]):
             for x in range(w):
-                out[y + 2, x + 2] += _F(scale) * x_weight[k, x] * buffer[_N(x_start[x] + k)]
+                out[y + 2, x + 2] += scale * x_weight[k, x] * buffer[_N(x_start[x] + k)]
         out[y + 2, 0] = out[y + 2, 2]
         out[y + 2, 1] = out[y + 2, 2]
         out[y + 2, w + 2] = out[y + 2, w + 1]
