@@ -74,18 +74,17 @@ def build_reference(recording, params: FlowParams, *, indices: np.ndarray, threa
             w = estimator(frame)
             return warp_frame(frame.astype(np.float32), w, fill=0), valid_mask(w)
 
-        return _masked_mean(pool.map(register, _frames(recording, indices)), first)
+        return _masked_mean(_map(pool, register, recording, indices), first)
 
 
 def _shifted_average(recording, params, indices, pool) -> np.ndarray:
     """Average of frames that are shifted by whole pixels to their median position."""
     middle = recording.read_frames(indices[len(indices) // 2 : len(indices) // 2 + 1])[0]
     estimator = FlowEstimator(middle, params)
-    shifts = np.array(list(pool.map(estimator.translation, _frames(recording, indices))))
+    shifts = np.array(list(_map(pool, estimator.translation, recording, indices)))
     shifts = np.rint(shifts - np.median(shifts, axis=0)).astype(int)
-    return _masked_mean(
-        (_shift(frame, *shift) for frame, shift in zip(_frames(recording, indices), shifts, strict=True)), middle
-    )
+    frames = _map(pool, lambda frame: frame, recording, indices)
+    return _masked_mean((_shift(frame, *shift) for frame, shift in zip(frames, shifts, strict=True)), middle)
 
 
 def _shift(frame: np.ndarray, x: int, y: int) -> tuple[np.ndarray, np.ndarray]:
@@ -108,8 +107,8 @@ def _masked_mean(images, otherwise: np.ndarray) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), otherwise)
 
 
-def _frames(recording, indices):
-    """The frames `indices` one by one, read in batches."""
+def _map(pool, function, recording, indices):
+    """function(frame) of the frames `indices`, in order; only a batch of frames and results is in memory at once."""
     step = default_batch(recording)
     for start in range(0, len(indices), step):
-        yield from recording.read_frames(indices[start : start + step])
+        yield from pool.map(function, recording.read_frames(indices[start : start + step]))
