@@ -112,10 +112,7 @@ class NumbaBackend:
         y, x = self.plan.levels[k].enlarge
         coarse, start = work[k + 1].flow, work[k].start
         line, rows = np.empty(2 * coarse[0].shape[1], np.float32), np.empty((4, x.start.size), np.float32)
-        for c in (0, 2):
-            pyramid.resample_flow(
-                coarse[c], coarse[c + 1], y.start, y.weight, x.start, x.weight, line, rows, start[c], start[c + 1]
-            )
+        pyramid.resample_flow(coarse, y.start, y.weight, x.start, x.weight, line, rows, start)
 
     def constrain(self, work, k):
         """Warp the level's frame with its starting flow and form the motion tensor of every channel."""
@@ -128,25 +125,19 @@ class NumbaBackend:
     def solve(self, work, k):
         """Relax the flow of level k from its start."""
         level, params, s = self.plan.levels[k], self.plan.params, work[k]
-        weights, omega = self.plan.weights, self.plan.omega
-        for flow, start in zip(s.flow, s.start, strict=True):
-            flow[...] = start
-        for done in range(0, params.iterations, params.update_lag):
-            sweeps = min(params.update_lag, params.iterations - done)
-            if s.edges is None:
-                relax.renew_system(s.tensor, weights, s.start, s.flow, params.a_data, self.neighbours[k], s.system)
-                relax.sweep(s.system, level.wx, level.wy, omega, sweeps, s.flow)
-            else:
-                relax.renew_edges(s.flow, level.shape[1], level.wx, level.wy, level.hx, level.hy, params.a_smooth,
-                                  self.neighbours[k], s.edges, s.neighbours)  # fmt: skip
-                relax.renew_system(s.tensor, weights, s.start, s.flow, params.a_data, s.neighbours, s.system)
-                relax.sweep_edges(s.system, s.edges, omega, sweeps, s.flow)
+        system = s.tensor, self.plan.weights, s.start, params.a_data
+        sweeps = self.plan.omega, params.iterations, params.update_lag
+        if s.edges is None:
+            relax.solve(*system, self.neighbours[k], level.wx, level.wy, *sweeps, s.system, s.flow)
+        else:
+            grid = level.shape[1], level.wx, level.wy, level.hx, level.hy
+            pixels = self.neighbours[k]
+            relax.solve_edges(*system, grid, params.a_smooth, pixels, *sweeps, s.edges, s.neighbours, s.system, s.flow)
 
     def smooth(self, work, k):
         """Replace the increment of level k by its 5 x 5 median."""
-        s, w = work[k], self.plan.levels[k].shape[1]
-        for c in (0, 2):
-            median.median_increment(s.start[c], s.start[c + 1], w, s.spare[0], *s.columns, s.flow[c], s.flow[c + 1])
+        s = work[k]
+        median.median_increment(s.start, self.plan.levels[k].shape[1], s.spare[0], *s.columns, s.flow)
 
     def finish(self, work) -> np.ndarray:
         """The flow (H, W, 2) of the full frame from the finest level."""

@@ -103,13 +103,8 @@ def _subtract(a, b, out):
             out[y, i] = a[y, i] - b[y, i]
 
 
-@kernel
-def median_increment(start_red, start_black, w, increment, even, odd, red, black):
-    """flow = start + 5 x 5 median of (flow - start), borders replicated; one component, red and black arrays.
-
-    `increment` (red, black) and the columns of even and odd x, (5, n + 32) each, are workspace; w is the plane's width.
-    Cells without a pixel are set to zero.
-    """
+@inlined
+def _component(start_red, start_black, w, increment, even, odd, red, black):
     h = red.shape[0] - 4
     _subtract(red, start_red, increment[0])
     _subtract(black, start_black, increment[1])
@@ -128,3 +123,14 @@ def median_increment(start_red, start_black, w, increment, even, odd, red, black
         s = y & 1
         red[y, LINE + (w - s + 1) // 2 :] = _F(0)
         black[y, LINE + (w + s) // 2 :] = _F(0)
+
+
+@kernel
+def median_increment(start, w, increment, even, odd, flow):
+    """flow = start + 5 x 5 median of (flow - start), borders replicated, for u and v.
+
+    start and flow are (u_red, u_black, v_red, v_black); `increment` (red, black) and the columns of even and odd x,
+    (5, n + 32) each, are workspace; w is the plane's width. Cells without a pixel are set to zero.
+    """
+    _component(start[0], start[1], w, increment, even, odd, flow[0], flow[1])
+    _component(start[2], start[3], w, increment, even, odd, flow[2], flow[3])

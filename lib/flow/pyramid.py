@@ -132,13 +132,8 @@ def _across(red, black, y, start, weight, line, out):
         )
 
 
-@kernel
-def resample_flow(red, black, y_start, y_weight, x_start, x_weight, line, rows, out_red, out_black):
-    """Resample one component of the flow, in red-black storage, to the finer level.
-
-    The x table lists the even positions first, then the odd ones (`even_first`). Rows are interpolated along x once and
-    kept, four at a time, for the interpolation along y: line (2 n,) and rows (4, w) are workspace.
-    """
+@inlined
+def _resample_component(red, black, y_start, y_weight, x_start, x_weight, line, rows, out_red, out_black):
     evens = (x_start.size + 1) // 2
     done = 0
     for y in range(y_start.size):
@@ -155,6 +150,17 @@ def resample_flow(red, black, y_start, y_weight, x_start, x_weight, line, rows, 
         for j in range(x_start.size - evens):
             i = _N(j + evens)
             odd[y + 2, _N(j + LINE)] = wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i]
+
+
+@kernel
+def resample_flow(flow, y_start, y_weight, x_start, x_weight, line, rows, out):
+    """Resample the flow, in red-black storage, to the finer level.
+
+    The x table lists the even positions first, then the odd ones (`even_first`). Rows are interpolated along x once and
+    kept, four at a time, for the interpolation along y: line (2 n,) and rows (4, w) are workspace.
+    """
+    _resample_component(flow[0], flow[1], y_start, y_weight, x_start, x_weight, line, rows, out[0], out[1])
+    _resample_component(flow[2], flow[3], y_start, y_weight, x_start, x_weight, line, rows, out[2], out[3])
 
 
 @kernel

@@ -109,6 +109,24 @@ def sweep(S, wx, wy, omega, sweeps, flow):
 
 
 @inlined
+def _copy(source, target):
+    for k in range(4):
+        a, b = source[k], target[k]
+        for y in range(a.shape[0]):
+            for x in range(a.shape[1]):
+                b[y, x] = a[y, x]
+
+
+@kernel
+def solve(J, weights, start, a_data, neighbours, wx, wy, omega, iterations, lag, S, flow):
+    """Flow from `start`, quadratic smoothness (a_smooth = 1): `lag` sweeps after each renewal of the system."""
+    _copy(start, flow)
+    for done in range(0, iterations, lag):
+        renew_system(J, weights, start, flow, a_data, neighbours, S)
+        sweep(S, wx, wy, omega, min(lag, iterations - done), flow)
+
+
+@inlined
 def _edge_row(u, v, u_other, v_other, y, s, h, w, wx, wy, per_x, per_y, a, pixels, E, neighbours):
     """Neighbour weights alpha psi_s'(|difference|^2 / h^2) / h^2 of row y, and their sum; zero across the border."""
     p = a - _F(1)
@@ -186,3 +204,14 @@ def sweep_edges(S, E, omega, sweeps, flow):
                 _relax_edge_row(flow[0], flow[2], flow[1], flow[3], S[0], E[0], y, y & 1, omega)
             if 3 <= y < h + 3:
                 _relax_edge_row(flow[1], flow[3], flow[0], flow[2], S[1], E[1], y - 1, y & 1, omega)
+
+
+@kernel
+def solve_edges(J, weights, start, a_data, level, a_smooth, pixels, omega, iterations, lag, E, neighbours, S, flow):
+    """`solve` for a_smooth < 1, where smoothness has weights of its own; `level` is (w, wx, wy, hx, hy)."""
+    w, wx, wy, hx, hy = level
+    _copy(start, flow)
+    for done in range(0, iterations, lag):
+        renew_edges(flow, w, wx, wy, hx, hy, a_smooth, pixels, E, neighbours)
+        renew_system(J, weights, start, flow, a_data, neighbours, S)
+        sweep_edges(S, E, omega, min(lag, iterations - done), flow)
