@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from lib.flow import FlowEstimator, FlowParams, as_type, correlation, flow_measures, valid_mask, warp_frame
+from lib.flow import FlowEstimator, FlowParams, as_type, correlation, flow_measures, warp_and_mask
 
 STATISTICS = (
     "mean_disp",
@@ -97,8 +97,8 @@ class Batch:
         """Frame i: the flow of `smoothed`, the warped `raw` in the type of `fill`, its mask and statistics."""
         w = estimator(smoothed)
         method = estimator.params.interpolation_method
-        self.registered[i] = warp_frame(as_type(raw, fill.dtype), w, fill=fill, interpolation=method)
-        self.valid[i] = valid_mask(w)
+        frame = as_type(raw, fill.dtype)
+        self.registered[i], self.valid[i] = warp_and_mask(frame, w, fill=fill, interpolation=method)
         self.statistics[i] = statistics(w, self.valid[i], self.registered[i], estimator.reference)
         if self.w is not None:
             self.w[i] = w

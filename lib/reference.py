@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from lib.compensation import default_batch
-from lib.flow import FlowEstimator, FlowParams, valid_mask, warp_frame
+from lib.flow import FlowEstimator, FlowParams, warp_and_mask
 
 EXTRA_ALPHA = 2.0  # the pre-registration is stiffer than the final one, and
 EXTRA_SIGMA = 1.0  # pixels: smoother, because it works against a single frame's noise
@@ -72,7 +72,7 @@ def build_reference(recording, params: FlowParams, *, indices: np.ndarray, threa
 
         def register(frame):
             w = estimator(frame)
-            return warp_frame(frame.astype(np.float32), w, fill=0), valid_mask(w)
+            return warp_and_mask(frame.astype(np.float32), w, fill=0)
 
         return _masked_mean(_map(pool, register, recording, indices), first)
 

@@ -3,6 +3,15 @@
 from .estimator import FlowEstimator
 from .measure import correlation, flow_measures
 from .params import FlowParams
-from .register import as_type, valid_mask, warp_frame
+from .register import as_type, valid_mask, warp_and_mask, warp_frame
 
-__all__ = ["FlowEstimator", "FlowParams", "as_type", "correlation", "flow_measures", "valid_mask", "warp_frame"]
+__all__ = [
+    "FlowEstimator",
+    "FlowParams",
+    "as_type",
+    "correlation",
+    "flow_measures",
+    "valid_mask",
+    "warp_and_mask",
+    "warp_frame",
+]

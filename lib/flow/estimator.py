@@ -19,7 +19,7 @@ import numpy as np
 from .jit import compiling
 from .params import FlowParams
 from .pyramid import Table, even_first, resample_table
-from .register import valid_mask, warp_frame
+from .register import warp_and_mask
 from .rigid import RigidStart
 from .tensor import CS, GC, GRAY
 
@@ -225,8 +225,9 @@ class FlowEstimator:
             Pixels whose source position lies inside the frame.
         """
         w = self(frame)
-        registered = warp_frame(frame, w, fill=self.reference, interpolation=self.params.interpolation_method)
-        return registered, w, valid_mask(w)
+        method = self.params.interpolation_method
+        registered, valid = warp_and_mask(frame, w, fill=self.reference, interpolation=method)
+        return registered, w, valid
 
     def _start(self, work, frame):
         """Load a frame into the workspace and find its translation."""

@@ -27,7 +27,7 @@ def _pad(image, out):
 
 
 @kernel
-def _warp_cubic(padded, flow, fill, low, high, rounds, out):
+def _warp_cubic(padded, flow, fill, low, high, rounds, out, valid):
     """out (H, W) = frame at x + flow, `fill` where that is outside; clipped to [low, high], rounded if asked."""
     h, w = out.shape
     for y in range(h):
@@ -39,16 +39,18 @@ def _warp_cubic(padded, flow, fill, low, high, rounds, out):
             value = min(max(cubic_sample(padded, px, py), low), high)
             value = np.rint(value) if rounds else value
             out[y, x] = value if inside else fill[y, x]
+            valid[y, x] = inside
 
 
 @kernel
-def _warp_other(frame, flow, fill, nearest, low, high, rounds, out):
+def _warp_other(frame, flow, fill, nearest, low, high, rounds, out, valid):
     """`_warp_cubic` with the nearest pixel or bilinear interpolation, from the frame itself."""
     h, w = frame.shape
     for y in range(h):
         for x in range(w):
             px, py = _F(x) + flow[y, x, 0], _F(y) + flow[y, x, 1]
-            if not ((px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1))):
+            valid[y, x] = (px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1))
+            if not valid[y, x]:
                 out[y, x] = fill[y, x]
             elif nearest:
                 out[y, x] = frame[int(py + _F(0.5)), int(px + _F(0.5))]
@@ -109,11 +111,16 @@ def warp_frame(image, flow, *, fill, interpolation="cubic"):
     -------
     ndarray like `image`
     """
+    return warp_and_mask(image, flow, fill=fill, interpolation=interpolation)[0]
+
+
+def warp_and_mask(image, flow, *, fill, interpolation="cubic"):
+    """`warp_frame` and `valid_mask` in one pass: the warped image, and (H, W) bool where it is valid."""
     if interpolation not in INTERPOLATION:
         raise ValueError(f"interpolation is {interpolation!r}; expected one of {', '.join(INTERPOLATION)}")
     low, high, rounds = _limits(image.dtype)
     fill = as_type(np.broadcast_to(np.asarray(fill), image.shape), image.dtype)
-    out = np.empty_like(image)
+    out, valid = np.empty_like(image), np.empty(image.shape[:2], bool)
     with nullcontext() if image.dtype in _compiled else compiling():
         for c in np.ndindex(image.shape[2:]):
             part = (slice(None), slice(None), *c)
@@ -122,12 +129,12 @@ def warp_frame(image, flow, *, fill, interpolation="cubic"):
             if interpolation == "cubic":
                 padded = np.empty((source.shape[0] + 4, source.shape[1] + 4), np.float32)
                 _pad(source, padded)
-                _warp_cubic(padded, flow, filling, low, high, rounds, target)
+                _warp_cubic(padded, flow, filling, low, high, rounds, target, valid)
             else:
-                _warp_other(source, flow, filling, interpolation == "nearest", low, high, rounds, target)
+                _warp_other(source, flow, filling, interpolation == "nearest", low, high, rounds, target, valid)
             out[part] = target
     _compiled.add(image.dtype)
-    return out
+    return out, valid
 
 
 def as_type(image: np.ndarray, dtype: np.dtype) -> np.ndarray:

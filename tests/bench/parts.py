@@ -28,9 +28,8 @@ PARTS = [
     ("sweeps", BACKEND, "solve"),
     ("5 x 5 median", BACKEND, "smooth"),
     ("flow at full size", BACKEND, "finish"),
-    ("register: warp the frame", compensation, "warp_frame"),
-    ("valid mask and statistics", compensation, "valid_mask"),
-    ("valid mask and statistics", compensation, "statistics"),
+    ("register: warp the frame and its mask", compensation, "warp_and_mask"),
+    ("statistics", compensation, "statistics"),
     ("between these", compensation.Batch, "register"),
     ("between these", BACKEND, "constrain"),
 ]

@@ -22,8 +22,7 @@ from .stopwatch import Stopwatch
 FRAMES, LENGTHS, SIZES = 1000, (600, 1800), (256, 512, 1024)
 WORK = [
     ("estimate", FlowEstimator, "__call__"),
-    ("warp", compensation, "warp_frame"),
-    ("other", compensation, "valid_mask"),
+    ("warp", compensation, "warp_and_mask"),
     ("other", compensation, "statistics"),
 ]
 MEMORY = """
@@ -91,7 +90,7 @@ def _threads(rounds: int) -> str:
         speedup = median(one / now for one, now in zip(seconds[1], times, strict=True))
         share = [100 * float(s) for s in np.median(shares[threads], axis=0)]
         rows.append([threads, FRAMES / median(times), speedup, share[0] + share[1], *share])
-    columns = ["threads", "frames/s", "speed-up", "estimate + warp %", "estimate %", "warp %", "mask, statistics %"]
+    columns = ["threads", "frames/s", "speed-up", "estimate + warp %", "estimate %", "warp %", "statistics %"]
     note = (
         f"`compensate` from file to disk, {FRAMES} frames of 512 x 512 uint16, fast, and the share of the wall time "
         "of the threads; what is left is waiting for the reader and the writer."
