@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -71,10 +72,13 @@ class _LateErrors(io.FileIO):
         return size
 
 
-def create_hdf5(path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype) -> dict[str, Region]:
-    """Make an HDF5 file with one contiguous dataset per name; return where they lie."""
+def create_hdf5(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype, attributes: Mapping[str, Any] | None = None
+) -> dict[str, Region]:
+    """Make an HDF5 file with `attributes` and one contiguous dataset per name; return where they lie."""
     regions = {}
     with new_hdf5(path) as file:
+        file.attrs.update(attributes or {})
         for name, shape in shapes.items():
             plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             plan.set_obj_track_times(False)  # equal data, equal bytes

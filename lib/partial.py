@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,6 +45,8 @@ class CompensationStore:
         Names of the numbers kept for each frame.
     save_w
         Keep the displacements too.
+    attributes
+        Numbers about the movie, such as its frame rate, that its HDF5 file keeps.
 
     Raises
     ------
@@ -63,6 +66,7 @@ class CompensationStore:
         fingerprint: dict[str, Any],
         statistics: tuple[str, ...],
         save_w: bool = False,
+        attributes: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.frames = frames
@@ -70,6 +74,7 @@ class CompensationStore:
         self.dtype = np.dtype(dtype)
         self.statistics = tuple(statistics)
         self.save_w = save_w
+        self.attributes = dict(attributes or {})
         self._partial = self.folder / ".partial"
         self._done: list[tuple[int, int]] = []
         self._files: dict[str, FrameFile] = {}
@@ -84,6 +89,7 @@ class CompensationStore:
             "dtype": self.dtype.name,
             "statistics": self.statistics,
             "save_w": save_w,
+            "attributes": self.attributes,
         }
         try:
             self._open(json.loads(json.dumps(job)))  # as it will come back from the journal
@@ -273,7 +279,10 @@ class CompensationStore:
         for name, (shapes, dtype) in self._plan().items():
             path = self._partial / name
             with name_in_errors(path):
-                regions = (create_raw if name == STATISTICS else create_hdf5)(path, shapes, dtype)
+                if name == STATISTICS:
+                    regions = create_raw(path, shapes, dtype)
+                else:
+                    regions = create_hdf5(path, shapes, dtype, self.attributes if name == MOVIE else None)
                 self._files[name] = FrameFile(path, regions)
                 fsync(path)
             offsets[name] = {key: region.offset for key, region in regions.items()}
@@ -354,6 +363,7 @@ def _place(source: Path, target: Path) -> None:
 def _compress(source: Path, target: Path, compression: str) -> None:
     """Copy an HDF5 file with its datasets in compressed chunks of one frame."""
     with atomic_path(target) as temporary, h5py.File(source, "r") as old, new_hdf5(temporary) as new:
+        new.attrs.update(old.attrs)
         for name, dataset in old.items():
             chunks = (1, *dataset.shape[1:])
             copy = new.create_dataset(

@@ -25,7 +25,8 @@ class Header:
 
     `format` is "hdf5" or "tiff-" and tifffile's name of the flavour; `frames`, `height`, `width` and
     `channels` are those of the file; `dtype` is a NumPy name such as "uint16"; `dataset` holds the names of
-    the HDF5 datasets, one per channel.
+    the HDF5 datasets, one per channel; `frame_rate` is in Hz and `pixel_size` in micrometres, [y, x], None
+    where the file does not tell.
     """
 
     format: str
@@ -35,15 +36,17 @@ class Header:
     channels: int
     dtype: str
     dataset: tuple[str, ...] = ()
+    frame_rate: float | None = None
+    pixel_size: tuple[float, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the header as a dictionary that JSON can hold."""
-        return {**asdict(self), "dataset": list(self.dataset)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Return the header that `as_dict` was made from."""
-        return cls(**{**data, "dataset": tuple(data["dataset"])})
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
 
 
 class Recording(ABC):
@@ -63,6 +66,10 @@ class Recording(ABC):
         What `read` returns, in native byte order.
     frame_shape : tuple
         (H, W), or (H, W, C) with more than one channel.
+    frame_rate : float or None
+        Of the frames that `read` returns, Hz.
+    pixel_size : (float, float) or None
+        [y, x], micrometres.
     """
 
     _file: Any = None  # what `_open` opens, closed by `close`
@@ -81,6 +88,9 @@ class Recording(ABC):
         self.frames = -(-self.header.frames // bin_size)
         self.height, self.width, self.channels = self.header.height, self.header.width, self.header.channels
         self.dtype = self._source_dtype if bin_size == 1 else np.dtype(np.float32)
+        rate = self.header.frame_rate
+        self.frame_rate = None if rate is None else rate / bin_size
+        self.pixel_size = self.header.pixel_size
         channel_axis = (self.channels,) if self.channels > 1 else ()
         self.frame_shape = (self.height, self.width, *channel_axis)
 
@@ -96,6 +106,11 @@ class Recording(ABC):
         """Close the file; reading ends."""
         if self._file is not None:
             self._file.close()
+
+    @property
+    def scales(self) -> dict[str, Any]:
+        """`frame_rate` and `pixel_size` by name, for what is written about the movie."""
+        return {"frame_rate": self.frame_rate, "pixel_size": self.pixel_size}
 
     def __enter__(self) -> Self:
         return self

@@ -26,7 +26,7 @@ class Hdf5Recording(Recording):
                 f"{self.path}: the datasets {', '.join(names)} must agree in shape and type; it holds "
                 f"{self._contents()}"
             )
-        return Header("hdf5", *first.shape, len(names), first.dtype.name, tuple(names))
+        return Header("hdf5", *first.shape, len(names), first.dtype.name, tuple(names), **_scales(self._file.attrs))
 
     def _find(self) -> tuple[str, ...]:
         """Return the names of the movie's datasets where none were given."""
@@ -66,6 +66,15 @@ class Hdf5Recording(Recording):
                     piece[..., channel] = dataset[frames.start : frames.stop]
                 except OSError as error:
                     raise damaged(self.path, _first_unreadable(dataset, frames), error) from error
+
+
+def _scales(attributes: h5py.AttributeManager) -> dict:
+    """Return `frame_rate` and `pixel_size` where they are written as in our own compensated.hdf5."""
+    rate, size = attributes.get("frame_rate"), attributes.get("pixel_size")
+    return {
+        "frame_rate": None if rate is None else float(rate),
+        "pixel_size": None if size is None else (float(size[0]), float(size[1])),
+    }
 
 
 def _first_unreadable(dataset: h5py.Dataset, frames: range) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import tifffile
 
 from lib.reader import Header, Recording, RecordingError, damaged, no_frames
+from lib.tiff_scales import scales
 
 
 class TiffRecording(Recording):
@@ -30,7 +31,9 @@ class TiffRecording(Recording):
         self._stored_dtype = first.dtype.newbyteorder(self._file.byteorder)
         self._plane_shape = first.keyframe.shape[:2]
         frames, channels = self._order.shape
-        return Header(f"tiff-{first.kind}", frames, *self._plane_shape, channels, first.dtype.name)
+        return Header(
+            f"tiff-{first.kind}", frames, *self._plane_shape, channels, first.dtype.name, **scales(self._file)
+        )
 
     def _series(self) -> list[tifffile.TiffPageSeries]:
         """Return the series whose frames, one after another, are the movie."""

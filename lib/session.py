@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from lib.version import HEADERS
+
 # Every file of the results. `session.path` fills in the folders and, for files of a recording, its name.
 FILES = {
     # stage 1, per recording
@@ -60,6 +62,8 @@ class RecordingInfo:
     width: int
     channels: int
     dtype: str
+    frame_rate: float | None = None  # Hz; None where the file does not tell
+    pixel_size: tuple[float, float] | None = None  # [y, x], micrometres
 
     @property
     def facts(self) -> dict:
@@ -180,7 +184,11 @@ def _read_headers(sources: list[str], cache: Path, dataset) -> tuple[dict[str, d
         remembered = json.loads(cache.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # a first run, or a damaged file: read the headers again
         remembered = []
-    known = {(e["path"], e["bytes"], e["mtime_ns"], str(e["dataset"])): e["header"] for e in remembered}
+    known = {
+        (e["path"], e["bytes"], e["mtime_ns"], str(e["dataset"])): e["header"]
+        for e in remembered
+        if e.get("version") == HEADERS
+    }
     entries, headers, problems = [], {}, []
     for path in sources:
         stat = os.stat(path)
@@ -198,6 +206,7 @@ def _read_headers(sources: list[str], cache: Path, dataset) -> tuple[dict[str, d
                 continue
         entries.append(
             {
+                "version": HEADERS,
                 "path": path,
                 "bytes": stat.st_size,
                 "mtime_ns": stat.st_mtime_ns,
@@ -205,7 +214,8 @@ def _read_headers(sources: list[str], cache: Path, dataset) -> tuple[dict[str, d
                 "header": header,
             }
         )
-        headers[path] = {"bytes": stat.st_size} | {key: header[key] for key in ("frames", *COMMON)}
+        headers[path] = {"bytes": stat.st_size} | {key: header[key] for key in ("frames", *COMMON, "frame_rate")}
+        headers[path]["pixel_size"] = None if header["pixel_size"] is None else tuple(header["pixel_size"])
     if entries != remembered:
         from lib.store import write_json
 

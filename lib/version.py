@@ -5,3 +5,6 @@ redoes what depends on them.
 """
 
 KERNEL = "1"
+
+# Of what is remembered about the recordings' headers: raise it when readers tell more, and they are read again.
+HEADERS = 1

@@ -74,6 +74,7 @@ def compensate_recording(
             fingerprint=fingerprint,
             statistics=STATISTICS,
             save_w=save_flow,
+            attributes={key: value for key, value in recording.scales.items() if value is not None},
         ) as store,
     ):
         reference = store.load_reference()
@@ -93,6 +94,7 @@ def compensate_recording(
             "frames": recording.frames,
             "shape": list(recording.frame_shape),
             "dtype": store.dtype.name,
+            **recording.scales,
             "seconds": round(seconds, 3),
             "frames_per_second": round(recording.frames / seconds, 1),
         }

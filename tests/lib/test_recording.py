@@ -100,12 +100,12 @@ def test_tiff_channel_by_channel(tmp_path):
     np.testing.assert_array_equal(read_all(path), movie(channels=2))
 
 
-def write_scanimage(path: Path, planes: np.ndarray, channels: int, planned: str) -> None:
+def write_scanimage(path: Path, planes: np.ndarray, channels: int, planned: str, more: str = "") -> None:
     """A BigTIFF as ScanImage 2016 and later write it: a static header, one page header per image."""
     settings = (
         "SI.VERSION_MAJOR = 2023\n"
         f"SI.hChannels.channelSave = [{' '.join(str(c + 1) for c in range(channels))}]\n"
-        f"SI.hStackManager.framesPerSlice = {planned}\n"
+        f"SI.hStackManager.framesPerSlice = {planned}\n{more}"
     ).encode() + b"\0"
     roi = b"{}\0"
     static = struct.pack("<IIII", 0x07030301, 4, len(settings), len(roi)) + settings + roi
@@ -152,6 +152,47 @@ def test_scanimage_with_an_incomplete_last_frame(tmp_path):
     write_scanimage(path, movie("int16")[:7], 2, "1000")
     with pytest.raises(RecordingError, match="scan.tif holds 7 images in 2 channels"):
         read_header(path)
+
+
+def write_with_scales(path: Path, kind: str) -> None:
+    """30 Hz (ScanImage: 2 frames averaged into one while scanning at 60 Hz), 0.5 x 0.8 micrometres."""
+    match kind:
+        case "ImageJ":
+            told = {"axes": "TYX", "finterval": 1 / 30, "unit": "um"}
+            tifffile.imwrite(path, movie(), imagej=True, resolution=(1 / 0.8, 2.0), metadata=told)
+        case "OME":
+            told = {"axes": "TYX", "TimeIncrement": 1000 / 30, "TimeIncrementUnit": "ms"}
+            told |= {"PhysicalSizeX": 800, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "µm"}
+            tifffile.imwrite(path, movie(), ome=True, metadata=told)
+        case "ScanImage":
+            corners = "[-5.6 -2.5;5.6 -2.5;5.6 2.5;-5.6 2.5]"
+            told = "SI.hRoiManager.scanFrameRate = 60\nSI.hScan2D.logAverageFactor = 2\n"
+            write_scanimage(path, movie(), 1, "inf", f"{told}SI.hRoiManager.imagingFovUm = {corners}\n")
+        case "HDF5":
+            with h5py.File(path, "w") as file:
+                file["ch1"] = movie()
+                file.attrs.update({"frame_rate": 30.0, "pixel_size": (0.5, 0.8)})
+
+
+@pytest.mark.parametrize("kind", ["ImageJ", "OME", "ScanImage", "HDF5"])
+def test_frame_rate_and_pixel_size(tmp_path, kind):
+    path = tmp_path / ("movie.h5" if kind == "HDF5" else "movie.tif")
+    write_with_scales(path, kind)
+    header = read_header(path)
+    assert header.frame_rate == pytest.approx(30)
+    assert header.pixel_size == pytest.approx((0.5, 0.8))
+    assert Header.from_dict(json.loads(json.dumps(header.as_dict()))) == header
+    with open_recording(path, bin_size=3) as recording:
+        assert recording.scales == {"frame_rate": pytest.approx(10), "pixel_size": header.pixel_size}
+
+
+@pytest.mark.parametrize("kind", ["plain", "ImageJ", "OME"])
+def test_no_frame_rate_and_pixel_size(tmp_path, kind):
+    """Resolution without a unit is no size."""
+    path = tmp_path / "movie.tif"
+    tifffile.imwrite(path, movie(), photometric="minisblack", resolution=(72, 72), **TIFFS[kind])
+    header = read_header(path)
+    assert (header.frame_rate, header.pixel_size) == (None, None)
 
 
 DTYPES = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)] + [

@@ -99,6 +99,19 @@ def test_headers_are_read_once(tmp_path, monkeypatch):
     assert opened(tmp_path).names == ["a", "b", "c"] and len(read) == 2
 
 
+def test_headers_that_older_readers_left_are_read_again(tmp_path, monkeypatch):
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.zeros((3, 16, 20), np.uint8), imagej=True, metadata={"axes": "TYX", "fps": 30.0}
+    )
+    monkeypatch.setattr("lib.session.HEADERS", 0)
+    opened(tmp_path)
+    memory = tmp_path / "compensated_outputs" / ".headers.json"
+    memory.write_text(memory.read_text().replace("30.0", "29.0"))
+    assert opened(tmp_path).by_name["a"].frame_rate == 29.0  # what is remembered counts
+    monkeypatch.setattr("lib.session.HEADERS", 1)
+    assert opened(tmp_path).by_name["a"].frame_rate == 30.0
+
+
 def test_damaged_memory_of_headers_is_made_again(tmp_path):
     make(tmp_path / "a.tif")
     opened(tmp_path)

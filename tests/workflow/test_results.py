@@ -102,6 +102,7 @@ def test_two_channels_and_the_other_options(tmp_path):
         movie = tifffile.imread(tmp_path / f"{name}.tif")
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
             file["green"], file["red"] = movie, movie // 2
+            file.attrs.update({"frame_rate": 30.0, "pixel_size": (0.5, 0.8)})
     write_config(
         tmp_path,
         pattern="*.h5",
@@ -130,7 +131,10 @@ def test_two_channels_and_the_other_options(tmp_path):
         assert {key: (d.shape, d.dtype, d.compression) for key, d in movie.items()} == dict.fromkeys(
             ("ch1", "ch2"), ((6, 40, 48), np.float32, "gzip")
         )
+        assert movie.attrs["frame_rate"] == 15 and list(movie.attrs["pixel_size"]) == [0.5, 0.8]
         assert {key: (d.shape, d.dtype) for key, d in w.items()} == dict.fromkeys("uv", ((6, 40, 48), np.float32))
+    status = json.loads((folder / "status.json").read_text("utf-8"))
+    assert (status["frame_rate"], status["pixel_size"]) == (15, [0.5, 0.8])
     assert not (folder / "idx.hdf").exists() and not (folder / "statistics.npz").exists()
     assert np.load(folder / "temporal_average.npy").shape == (40, 48, 2)
     with h5py.File(tmp_path / "session results" / "aligned_y.h5") as aligned:
