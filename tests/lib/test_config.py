@@ -1,10 +1,12 @@
 """The schema is the one truth of keys and defaults, and problems are told in words."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from lib.config import ConfigError, load
 from lib.flow import FlowParams
@@ -24,13 +26,47 @@ def test_config_file_shows_every_key_with_its_default():
     assert shown == load({}, SCHEMA) == load(shown, SCHEMA)
 
 
-def test_every_key_says_what_it_is_and_what_is_allowed():
-    schema = json.loads(SCHEMA.read_text("utf-8"))
-    parts = dict(schema["properties"])
-    for mapping in ("flow_options", "backend_params"):
+def every_key() -> dict[str, dict]:
+    """Return {key: its part of the schema}; keys inside a mapping as in `flow_options.alpha`."""
+    parts = dict(json.loads(SCHEMA.read_text("utf-8"))["properties"])
+    for mapping in [key for key, part in parts.items() if "properties" in part]:
         parts |= {f"{mapping}.{key}": part for key, part in parts[mapping]["properties"].items()}
+    return parts
+
+
+@pytest.mark.parametrize("key", every_key())
+def test_editors_can_explain_complete_and_check_every_key(key):
+    """Editors show title and description, offer default and examples, and mark what the schema does not allow."""
+    part = every_key()[key]
+    assert all(part.get(word) for word in ("title", "description", "allowed", "examples")), key
+    for value in (part["default"], *part["examples"]):
+        Draft202012Validator(part).validate(value)
+
+
+def test_editors_find_the_schema():
+    first = (CONFIG / "session.yaml").read_text("utf-8").splitlines()[0]
+    assert (CONFIG / first.removeprefix("# yaml-language-server: $schema=")).resolve() == SCHEMA
+    Draft202012Validator.check_schema(json.loads(SCHEMA.read_text("utf-8")))
+
+
+def test_readme_lists_every_key_with_its_default():
+    text = (CONFIG.parent / "README.md").read_text("utf-8")
+    settings = text.split("\n## Settings\n")[1].split("\n## ")[0]
+    shown = {}
+    for keys, default, _ in re.findall(r"^\| (`[a-z].*?) \| (.*?) \| (.*) \|$", settings, re.MULTILINE):
+        names, values = re.findall(r"`(\w+)`", keys), re.split(r", (?![^\[]*\])", default.replace("`", ""))
+        assert len(names) == len(values), f"{keys}: {default}"
+        shown |= dict(zip(names, values, strict=True))
+    parts = {key: part for key, part in every_key().items() if not key.startswith("backend_params.")}
+    assert set(shown) == {key.removeprefix("flow_options.") for key in parts}
     for key, part in parts.items():
-        assert part.get("title") and part.get("allowed") and "default" in part, key
+        told = shown[key.removeprefix("flow_options.")]
+        if part["default"] is None:  # what it stands for is told in words
+            assert told, key
+        elif "properties" in part:
+            assert told in ("{}", *(inner["default"] for inner in part["properties"].values())), key
+        else:
+            assert (told if isinstance(part["default"], str) else yaml.safe_load(told)) == part["default"], key
 
 
 def test_defaults_of_the_flow_are_those_of_the_method():
