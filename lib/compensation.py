@@ -14,32 +14,9 @@ from typing import Self
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from lib.flow import FlowEstimator, FlowParams, as_type, correlation, flow_measures, warp_and_mask
+from lib.flow import STATISTICS, FlowEstimator, FlowParams, as_type
 
-STATISTICS = (
-    "mean_disp",
-    "max_disp",
-    "mean_div",
-    "mean_translation",
-    "translation_x",
-    "translation_y",
-    "valid_fraction",
-    "correlation",
-)
 BATCH_BYTES = 2**23  # of raw frames, by default
-
-
-def statistics(w: np.ndarray, valid: np.ndarray, registered: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """What quality control needs to know of one frame, in the order of `STATISTICS`, float64.
-
-    Mean and largest displacement; mean absolute divergence; length and components of the mean displacement (all in
-    pixels, divergence in pixels per pixel); fraction of valid pixels; Pearson correlation of the registered frame with
-    the reference over valid pixels, 0 where either is constant.
-    """
-    mean, largest, divergence, x, y = flow_measures(w)
-    return np.array(
-        [mean, largest, divergence, np.hypot(x, y), x, y, valid.mean(), correlation(registered, reference, valid)]
-    )
 
 
 def default_batch(recording) -> int:
@@ -93,15 +70,14 @@ class Batch:
         w = np.empty((*shape[:3], 2), np.float32) if keep_w else None
         return cls(start, np.empty(shape, dtype), np.empty(shape[:3], bool), np.empty((shape[0], len(STATISTICS))), w)
 
-    def register(self, i: int, estimator: FlowEstimator, raw: np.ndarray, smoothed: np.ndarray, fill: np.ndarray):
-        """Frame i: the flow of `smoothed`, the warped `raw` in the type of `fill`, its mask and statistics."""
-        w = estimator(smoothed)
-        method = estimator.params.interpolation_method
-        frame = as_type(raw, fill.dtype)
-        self.registered[i], self.valid[i] = warp_and_mask(frame, w, fill=fill, interpolation=method)
-        self.statistics[i] = statistics(w, self.valid[i], self.registered[i], estimator.reference)
+    def register(self, part: slice, estimator: FlowEstimator, raw: np.ndarray, smoothed: np.ndarray, fill):
+        """Frames `part`: the flow of `smoothed`, the warped `raw` in the type of `fill`, mask, statistics."""
+        frames = as_type(raw, fill.dtype)
+        w, self.registered[part], self.valid[part], self.statistics[part] = estimator.register_frames(
+            frames, smoothed, fill
+        )
         if self.w is not None:
-            self.w[i] = w
+            self.w[part] = w
 
 
 def compensate(recording, reference, params: FlowParams, store, *, threads=1, batch=None, progress=None) -> None:
@@ -141,8 +117,8 @@ def compensate(recording, reference, params: FlowParams, store, *, threads=1, ba
                 if ranges:
                     ahead = reader.submit(read_smoothed, recording, *ranges[0], params)
                 now = Batch.empty(start, raw.shape, store.dtype, store.save_w)
-                for i in range(len(raw)):
-                    now.work.append(pool.submit(now.register, i, estimator, raw[i], smoothed[i], fill))
+                for part in estimator.parts(len(raw)):
+                    now.work.append(pool.submit(now.register, part, estimator, raw[part], smoothed[part], fill))
                 yield now
 
         def keep(done: Batch) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from lib import status
-from lib.compensation import STATISTICS, compensate
-from lib.flow import FlowParams
+from lib.compensation import compensate
+from lib.flow import STATISTICS, FlowParams
 from lib.logs import job_log
 from lib.partial import CompensationStore
 from lib.progress import Progress

@@ -1,14 +1,18 @@
 """The Numba backend: the steps of the method on one level, and the workspace in which a thread takes them.
 
-The estimator calls the steps in their order; a twin for another device takes the same place.
+`coarse_to_fine` calls the steps in their order; a twin for another device, with the same methods, takes its place.
 """
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
 
 from . import median, pyramid, relax, tensor, warp
 from .layout import aligned, empty_plane, split
+from .measure import statistics
+from .register import warp_and_mask
+from .rigid import RigidStart
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class NumbaBackend:
         Raw intensities.
     """
 
+    frames_at_once = 1
+
     def __init__(self, plan, reference: np.ndarray):
         self.plan = plan
         work = self.workspace()
@@ -49,6 +55,35 @@ class NumbaBackend:
         self.reference = [[split(image[2:-2, 2:-2], border=True) for image in scratch.image] for scratch in work]
         self.images = [self.mixed(work, k) for k in range(len(plan.levels))]
         self.neighbours = [_neighbour_weights(level) for level in plan.levels]
+        self._rigid = RigidStart(self.images[plan.rigid_level])
+        self._columns = [level.enlarge and pyramid.even_first(level.enlarge[1]) for level in plan.levels]
+        self._local = threading.local()
+
+    def flows(self, frames: np.ndarray, estimate) -> np.ndarray:
+        """The flow (n, H, W, 2) of frames (n, H, W, C), by `coarse_to_fine`."""
+        return _together([estimate(self, self._work(), frame) for frame in frames])
+
+    def translations(self, frames: np.ndarray) -> np.ndarray:
+        """The translations (n, 2) of frames (n, H, W, C), in pixels."""
+        found = []
+        for frame in frames:
+            self.load(self._work(), frame)
+            found.append(self.translate(self._work()))
+        return np.array(found)
+
+    def register(self, frames: np.ndarray, smoothed: np.ndarray, fill: np.ndarray, reference: np.ndarray, estimate):
+        """Flow of `smoothed` (n, H, W, C); warped `frames`, their masks and statistics, see `FlowEstimator`."""
+        w = self.flows(smoothed, estimate)
+        method = self.plan.params.interpolation_method
+        warped = [warp_and_mask(*pair, fill=fill, interpolation=method) for pair in zip(frames, w, strict=True)]
+        numbers = [statistics(flow, valid, image, reference) for flow, (image, valid) in zip(w, warped, strict=True)]
+        registered, valid = (_together(list(part)) for part in zip(*warped, strict=True))
+        return w, registered, valid, np.array(numbers)
+
+    def _work(self) -> list[Scratch]:
+        if not hasattr(self._local, "work"):
+            self._local.work = self.workspace()
+        return self._local.work
 
     def workspace(self) -> list[Scratch]:
         """What one thread needs to work on a frame, one entry per level, finest first."""
@@ -101,15 +136,22 @@ class NumbaBackend:
         """The weighted mean of the channels on level k, (h, w)."""
         return sum(w * image[2:-2, 2:-2] for w, image in zip(self.plan.weights, work[k].image, strict=True))
 
-    def shift(self, work, k, u, v):
+    def translate(self, work) -> tuple[float, float]:
+        """The translation (u, v) of the loaded frame, in pixels of the full frame."""
+        k = self.plan.rigid_level
+        x, y = self._rigid(self.mixed(work, k))
+        return x * self.plan.levels[k].hx, y * self.plan.levels[k].hy
+
+    def shift(self, work, k, translation):
         """Start level k from one translation (u, v), in pixels of the full frame."""
+        u, v = translation
         for component, value in zip((0, 2), (u, v), strict=True):
             for colour in (0, 1):
                 work[k].start[component + colour][...] = np.where(self.neighbours[k][colour] > 0, np.float32(value), 0)
 
     def enlarge(self, work, k):
         """Start level k from the flow of the next coarser one."""
-        y, x = self.plan.levels[k].enlarge
+        y, x = self.plan.levels[k].enlarge[0], self._columns[k]
         coarse, start = work[k + 1].flow, work[k].start
         line, rows = np.empty(2 * coarse[0].shape[1], np.float32), np.empty((4, x.start.size), np.float32)
         pyramid.resample_flow(coarse, y.start, y.weight, x.start, x.weight, line, rows, start)
@@ -150,6 +192,11 @@ class NumbaBackend:
             line, rows = np.empty(2 * flow[0].shape[1], np.float32), np.empty((2, 4, x.start.size), np.float32)
             pyramid.resample_flow_to_frame(flow, y.start, y.weight, x.start, x.weight, line, rows, out)
         return out
+
+
+def _together(arrays: list[np.ndarray]) -> np.ndarray:
+    """Arrays along a new first axis, without a copy of a single one."""
+    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
 
 
 def _neighbour_weights(level):

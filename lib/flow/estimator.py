@@ -11,16 +11,14 @@ with d = (du, dv, 1) and psi(s2) = (s2 + 1e-5)^a is solved for and passed throug
 Brox, Bruhn, Papenberg, Weickert, ECCV 2004; Sun, Roth, Black, CVPR 2010; Flotho et al., J. Biophotonics 2022.
 """
 
-import threading
 from dataclasses import dataclass
 
 import numpy as np
 
 from .jit import compiling
 from .params import FlowParams
-from .pyramid import Table, even_first, resample_table
-from .register import warp_and_mask
-from .rigid import RigidStart
+from .pyramid import Table, resample_table
+from .register import as_type, warp_and_mask
 from .tensor import CS, GC, GRAY
 
 SMALLEST_SIDE = 10  # pixels: the pyramid ends above it
@@ -52,6 +50,7 @@ class Plan:
     weights: np.ndarray  # (C,) float32
     normalisation: tuple[tuple[float, float], ...]  # per channel (offset, scale)
     levels: tuple[Level, ...]
+    rigid_level: int  # where the rigid start is found
     to_frame: tuple[Table, Table] | None  # none where the finest level is the frame itself
 
 
@@ -89,8 +88,9 @@ def make_plan(reference: np.ndarray, params: FlowParams) -> Plan:
         coarser = numbered[k + 1][1] if k + 1 < len(numbered) else None
         enlarge = None
         if coarser:
-            enlarge = resample_table(coarser[0], size[0]), even_first(resample_table(coarser[1], size[1]))
+            enlarge = resample_table(coarser[0], size[0]), resample_table(coarser[1], size[1])
         levels.append(Level(size, hx, hy, ax / hx**2, ay / hy**2, tuple(reduce), enlarge))
+    fits = [k for k, (_, size) in enumerate(numbered) if max(size) <= RIGID_SIDE]
     return Plan(
         shape=shape,
         channels=channels,
@@ -100,6 +100,7 @@ def make_plan(reference: np.ndarray, params: FlowParams) -> Plan:
         weights=np.array(params.channel_weight(channels), np.float32),
         normalisation=_normalisation(reference, params.channel_normalization),
         levels=tuple(levels),
+        rigid_level=fits[0] if fits else len(levels) - 1,
         to_frame=_to_frame(numbered[0][1], shape),
     )
 
@@ -131,6 +132,20 @@ def _normalisation(reference, mode):
     if mode == "joint":
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
     return tuple((float(a), 1.0 / float(b - a) if b > a else 1.0) for a, b in zip(low, high, strict=True))
+
+
+def coarse_to_fine(backend, work, frames):
+    """The flow of what a backend takes at once, in its workspace: a frame (Numba) or a batch of frames (CuPy)."""
+    levels = backend.plan.levels
+    backend.load(work, frames)
+    backend.shift(work, len(levels) - 1, backend.translate(work))
+    for k in reversed(range(len(levels))):
+        if k + 1 < len(levels):
+            backend.enlarge(work, k)
+        backend.constrain(work, k)
+        backend.solve(work, k)
+        backend.smooth(work, k)
+    return backend.finish(work)
 
 
 class FlowEstimator:
@@ -173,12 +188,13 @@ class FlowEstimator:
         stack = reference.reshape(*reference.shape[:2], -1).astype(np.float32)
         self.plan = make_plan(stack, params)
         self._backend = NumbaBackend(self.plan, stack)
-        fits = [k for k, level in enumerate(self.plan.levels) if max(level.shape) <= RIGID_SIDE]
-        self._rigid_level = fits[0] if fits else len(self.plan.levels) - 1
-        self._rigid = RigidStart(self._backend.images[self._rigid_level])
-        self._local = threading.local()
         with compiling():
             self(reference)
+
+    def parts(self, frames: int) -> list[slice]:
+        """How to cut a number of frames into what is computed at once, for threads to share the work."""
+        step = self._backend.frames_at_once
+        return [slice(start, min(start + step, frames)) for start in range(0, frames, step)]
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """Flow of one frame.
@@ -198,20 +214,16 @@ class FlowEstimator:
         ValueError
             If the frame's shape is not the reference's.
         """
-        backend, levels = self._backend, self.plan.levels
-        work = self._workspace()
-        backend.shift(work, len(levels) - 1, *self._start(work, frame))
-        for k in reversed(range(len(levels))):
-            if k + 1 < len(levels):
-                backend.enlarge(work, k)
-            backend.constrain(work, k)
-            backend.solve(work, k)
-            backend.smooth(work, k)
-        return backend.finish(work)
+        return self._backend.flows(self._stack(frame[None]), coarse_to_fine)[0]
+
+    def translations(self, frames: np.ndarray) -> np.ndarray:
+        """The rigid part alone of several frames (n, H, W[, C]), by phase correlation: (n, 2) float64, u and v."""
+        return self._backend.translations(self._stack(frames))
 
     def translation(self, frame: np.ndarray) -> tuple[float, float]:
         """The rigid part alone, from which `__call__` starts: (u, v) in pixels, by phase correlation."""
-        return self._start(self._workspace(), frame)
+        u, v = self.translations(frame[None])[0]
+        return float(u), float(v)
 
     def register(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Register one frame to the reference.
@@ -229,16 +241,33 @@ class FlowEstimator:
         registered, valid = warp_and_mask(frame, w, fill=self.reference, interpolation=method)
         return registered, w, valid
 
-    def _start(self, work, frame):
-        """Load a frame into the workspace and find its translation."""
-        if frame.shape != self.reference.shape:
-            raise ValueError(f"frame has shape {frame.shape}; expected the reference's {self.reference.shape}")
-        self._backend.load(work, frame.reshape(*frame.shape[:2], -1))
-        level = self.plan.levels[self._rigid_level]
-        x, y = self._rigid(self._backend.mixed(work, self._rigid_level))
-        return x * level.hx, y * level.hy
+    def register_frames(
+        self, frames: np.ndarray, smoothed: np.ndarray | None = None, fill: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Register several frames, and say how well.
 
-    def _workspace(self):
-        if not hasattr(self._local, "work"):
-            self._local.work = self._backend.workspace()
-        return self._local.work
+        Parameters
+        ----------
+        frames : ndarray (n, H, W[, C])
+            What is warped.
+        smoothed : ndarray (n, H, W[, C]), optional
+            What the flow is estimated on; by default `frames`.
+        fill : ndarray (H, W[, C]), optional
+            Shown where a frame has no data, in the frames' type; by default the reference.
+
+        Returns
+        -------
+        w : ndarray (n, H, W, 2) float32
+        registered : ndarray, shape and dtype of `frames`
+        valid : ndarray (n, H, W) bool
+        statistics : ndarray (n, len(STATISTICS)) float64
+        """
+        smoothed = frames if smoothed is None else smoothed
+        fill = as_type(self.reference if fill is None else fill, frames.dtype)
+        return self._backend.register(frames, self._stack(smoothed), fill, self.reference, coarse_to_fine)
+
+    def _stack(self, frames: np.ndarray) -> np.ndarray:
+        """Frames as (n, H, W, C), of the reference's shape."""
+        if frames.shape[1:] != self.reference.shape:
+            raise ValueError(f"frame has shape {frames.shape[1:]}; expected the reference's {self.reference.shape}")
+        return frames.reshape(*frames.shape[:3], -1)

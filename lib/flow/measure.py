@@ -5,6 +5,16 @@ import numpy as np
 from .jit import kernel
 
 _F, _D = np.float32, np.float64
+STATISTICS = (
+    "mean_disp",
+    "max_disp",
+    "mean_div",
+    "mean_translation",
+    "translation_x",
+    "translation_y",
+    "valid_fraction",
+    "correlation",
+)
 
 
 @kernel
@@ -77,3 +87,16 @@ def correlation(a: np.ndarray, b: np.ndarray, valid: np.ndarray) -> float:
         return 0.0
     variance = (saa - sa * sa / n) * (sbb - sb * sb / n)
     return float((sab - sa * sb / n) / np.sqrt(variance)) if variance > 0 else 0.0
+
+
+def statistics(w: np.ndarray, valid: np.ndarray, registered: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """What quality control needs to know of one frame, in the order of `STATISTICS`, float64.
+
+    Mean and largest displacement; mean absolute divergence; length and components of the mean displacement (all in
+    pixels, divergence in pixels per pixel); fraction of valid pixels; Pearson correlation of the registered frame with
+    the reference over valid pixels, 0 where either is constant.
+    """
+    mean, largest, divergence, x, y = flow_measures(w)
+    return np.array(
+        [mean, largest, divergence, np.hypot(x, y), x, y, valid.mean(), correlation(registered, reference, valid)]
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import median
 
 from lib import compensation
-from lib.flow import backend_numba, estimator
+from lib.flow import backend_numba
 from lib.partial import CompensationStore
 
 from .data import default_params, make_movie
@@ -17,7 +17,7 @@ FRAMES = 40
 BACKEND, KERNELS = backend_numba.NumbaBackend, backend_numba
 PARTS = [
     ("load: smooth and reduce to all levels", BACKEND, "load"),
-    ("rigid start", estimator.RigidStart, "__call__"),
+    ("rigid start", KERNELS.RigidStart, "__call__"),
     ("rigid start", BACKEND, "mixed"),
     ("rigid start", BACKEND, "shift"),
     ("enlarge the coarser level's flow", BACKEND, "enlarge"),
@@ -26,8 +26,8 @@ PARTS = [
     ("weights, system and sweeps", BACKEND, "solve"),
     ("5 x 5 median", BACKEND, "smooth"),
     ("flow at full size", BACKEND, "finish"),
-    ("register: warp the frame and its mask", compensation, "warp_and_mask"),
-    ("statistics", compensation, "statistics"),
+    ("register: warp the frame and its mask", KERNELS, "warp_and_mask"),
+    ("statistics", KERNELS, "statistics"),
     ("between these", compensation.Batch, "register"),
     ("between these", BACKEND, "constrain"),
 ]

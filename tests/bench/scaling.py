@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 
 from lib import compensation
-from lib.flow import FlowEstimator, FlowParams
+from lib.flow import STATISTICS, FlowEstimator, FlowParams, backend_numba
 from lib.partial import CompensationStore
 from lib.recording import open_recording
 
@@ -21,9 +21,9 @@ from .stopwatch import Stopwatch
 
 FRAMES, LENGTHS, SIZES = 1000, (600, 1800), (256, 512, 1024)
 WORK = [
-    ("estimate", FlowEstimator, "__call__"),
-    ("warp", compensation, "warp_and_mask"),
-    ("other", compensation, "statistics"),
+    ("estimate", backend_numba.NumbaBackend, "flows"),
+    ("warp", backend_numba, "warp_and_mask"),
+    ("other", backend_numba, "statistics"),
 ]
 MEMORY = """
 import sys
@@ -60,7 +60,7 @@ def compensate_once(
             frame_shape=recording.frame_shape,
             dtype=recording.dtype,
             fingerprint={},
-            statistics=compensation.STATISTICS,
+            statistics=STATISTICS,
         ) as store,
     ):
         compensation.compensate(recording, reference, params, store, threads=threads)

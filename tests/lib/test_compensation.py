@@ -5,8 +5,8 @@ import pytest
 import scipy.ndimage as ndi
 import tifffile
 
-from lib.compensation import STATISTICS, Batch, average, compensate, read_smoothed, statistics
-from lib.flow import FlowEstimator, FlowParams, valid_mask, warp_frame
+from lib.compensation import Batch, average, compensate, read_smoothed
+from lib.flow import STATISTICS, FlowEstimator, FlowParams, statistics, valid_mask, warp_frame
 from lib.partial import CompensationStore
 from lib.recording import open_recording
 from lib.reference import build_reference, reference_indices
@@ -212,6 +212,6 @@ def test_the_smoothed_frame_decides_the_flow_only(simulated):
     raw, smoothed = simulated.movie[2], simulated.movie[2].astype(np.float32) * 0.5 + 100
     fill = simulated.clean.astype(np.uint16)
     batch = Batch.empty(0, (1, *raw.shape), raw.dtype, keep_w=True)
-    batch.register(0, estimator, raw, smoothed, fill)
+    batch.register(slice(0, 1), estimator, raw[None], smoothed[None], fill)
     np.testing.assert_array_equal(batch.w[0], estimator(smoothed))
     np.testing.assert_array_equal(batch.registered[0], warp_frame(raw, batch.w[0], fill=fill))
