@@ -16,6 +16,7 @@ include: "rules/stage1.smk"
 include: "rules/stage2.smk"
 include: "rules/stage3.smk"
 include: "rules/summary.smk"
+include: "rules/export.smk"
 
 
 report: "rules/captions/workflow.rst"

@@ -73,12 +73,21 @@ class _LateErrors(io.FileIO):
 
 
 def create_hdf5(
-    path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype, attributes: Mapping[str, Any] | None = None
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: np.dtype,
+    attributes: Mapping[str, Any] | None = None,
+    arrays: Mapping[str, Any] | None = None,
 ) -> dict[str, Region]:
-    """Make an HDF5 file with `attributes` and one contiguous dataset per name; return where they lie."""
+    """Make an HDF5 file with `attributes`, small `arrays` and one contiguous dataset per name of `shapes`.
+
+    Return where the latter lie.
+    """
     regions = {}
     with new_hdf5(path) as file:
         file.attrs.update(attributes or {})
+        for name, array in (arrays or {}).items():
+            file.create_dataset(name, data=array, track_times=False)
         for name, shape in shapes.items():
             plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             plan.set_obj_track_times(False)  # equal data, equal bytes

@@ -67,6 +67,17 @@ def streaming_minutes(recording: RecordingInfo, attempt: int) -> int:
     return _grown(5 + recording.frames * frame_bytes(recording) / 20e6 / 60, attempt)
 
 
+def export_mb(recordings: tuple[RecordingInfo, ...], attempt: int) -> int:
+    """Memory in MB of a job that streams a whole session: blocks in flight, and a displacement per recording."""
+    fields = sum(r.height * r.width * 8 for r in recordings) / 1e6
+    return streaming_mb(recordings[0], attempt) + _grown(6 * BATCH_BYTES / 1e6 + fields, attempt)
+
+
+def export_minutes(recordings: tuple[RecordingInfo, ...], attempt: int) -> int:
+    """Time in minutes of a job that reads, warps and writes all recordings, twice where values must be looked at."""
+    return 2 * sum(streaming_minutes(recording, attempt) for recording in recordings)
+
+
 def session_mb(recordings: tuple[RecordingInfo, ...], attempt: int) -> int:
     """Memory in MB of a job that holds masks, displacements and averages of all recordings, twice."""
     pixels = sum(r.height * r.width * (2 + 8 + 8 * r.channels) for r in recordings)

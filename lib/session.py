@@ -40,6 +40,11 @@ FILES = {
     "final_status": "{final_results}/status.json",
     "summary_figure": "{final_results}/summary.png",
     "summary_table": "{final_results}/session_summary.csv",
+    # the session for other tools
+    "suite2p": "{final_results}/suite2p/plane0/{file}",
+    "caiman": "{final_results}/caiman/ch{channel}_d1_{height}_d2_{width}_d3_1_order_F_frames_{frames}.mmap",
+    "nwb": "{final_results}/session.nwb",
+    "traces": "{final_results}/traces.h5",
 }
 
 # What all recordings of a session must have in common.
@@ -95,15 +100,28 @@ class Session:
         return list(self.by_name)
 
     @property
+    def channels(self) -> int:
+        """Channels of every recording."""
+        return self.recordings[0].channels
+
+    def compensated_frames(self, bin_size: int) -> int:
+        """Return the frames of all compensated movies together."""
+        return sum(-(-recording.frames // bin_size) for recording in self.recordings)
+
+    @property
     def known_center(self) -> str | None:
         """The center recording, or None if it has to be chosen from the averages ("auto")."""
         if self.center == "middle":
             return self.names[(len(self.names) + 1) // 2 - 1]
         return None if self.center == "auto" else self.center
 
-    def path(self, kind: str, recording: str = "{recording}") -> str:
-        """Return the path of a kind of file; without a recording, the pattern with Snakemake's wildcard."""
-        return FILES[kind].format(output_root=self.output_root, final_results=self.final_results, recording=recording)
+    def path(self, kind: str, recording: str = "{recording}", **fields) -> str:
+        """Return the path of a kind of file; without a recording, the pattern with Snakemake's wildcard.
+
+        `fields` are what some names hold beside the recording (see `FILES`).
+        """
+        folders = {"output_root": self.output_root, "final_results": self.final_results}
+        return FILES[kind].format(**folders, recording=recording, **fields)
 
     def paths(self, kind: str) -> list[str]:
         """Return the paths of one kind of file of all recordings, sorted by name."""

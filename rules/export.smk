@@ -1,0 +1,96 @@
+# The session in the formats of other tools. Nothing here is made unless it is asked for: `snakemake export_traces`.
+
+# What every export reads, and what its result depends on.
+EXPORT_INPUT = {
+    "compensated": session.paths("compensated"),
+    "to_reference": session.paths("to_reference"),
+    "mask": session.path("final_png"),
+}
+
+
+rule export_suite2p:
+    """For suite2p: the session in the common frame as a registered movie, cropped to the session mask."""
+    input:
+        **EXPORT_INPUT,
+        center=center_average,
+    output:
+        movie=session.path("suite2p", file="data.bin"),
+        second=[session.path("suite2p", file="data_chan2.bin")] if session.channels > 1 else [],
+        ops=session.path("suite2p", file="ops.npy"),
+        db=session.path("suite2p", file="db.npy"),
+        settings=session.path("suite2p", file="settings.npy"),
+        facts=session.path("suite2p", file="session.json"),
+    log:
+        "logs/export_suite2p.log",
+    benchmark:
+        "benchmarks/export_suite2p.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: threads
+    resources:
+        mem_mb=lambda wildcards, attempt: resources.export_mb(session.recordings, attempt),
+        runtime=lambda wildcards, attempt: resources.export_minutes(session.recordings, attempt),
+    params:
+        names=session.names,
+        interpolation=options["interpolation_method"],
+        kernel=KERNEL,
+    script:
+        "../scripts/export_suite2p.py"
+
+
+rule export_caiman:
+    """For CaImAn: the session in the common frame as memory maps in order F, one per channel."""
+    input:
+        **EXPORT_INPUT,
+        center=center_average,
+    output:
+        [
+            session.path(
+                "caiman",
+                channel=channel + 1,
+                height=session.recordings[0].height,
+                width=session.recordings[0].width,
+                frames=session.compensated_frames(options["bin_size"]),
+            )
+            for channel in range(session.channels)
+        ],
+    log:
+        "logs/export_caiman.log",
+    benchmark:
+        "benchmarks/export_caiman.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: threads
+    resources:
+        mem_mb=lambda wildcards, attempt: resources.export_mb(session.recordings, attempt),
+        runtime=lambda wildcards, attempt: resources.export_minutes(session.recordings, attempt),
+    params:
+        interpolation=options["interpolation_method"],
+        kernel=KERNEL,
+    script:
+        "../scripts/export_caiman.py"
+
+
+rule export_traces:
+    """For your own analysis: HDF5 with a matrix of frames by pixels that are valid everywhere."""
+    input:
+        **EXPORT_INPUT,
+        center=center_average,
+    output:
+        traces=session.path("traces"),
+    log:
+        "logs/export_traces.log",
+    benchmark:
+        "benchmarks/export_traces.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: threads
+    resources:
+        mem_mb=lambda wildcards, attempt: resources.export_mb(session.recordings, attempt),
+        runtime=lambda wildcards, attempt: resources.export_minutes(session.recordings, attempt),
+    params:
+        names=session.names,
+        interpolation=options["interpolation_method"],
+        kernel=KERNEL,
+    script:
+        "../scripts/export_traces.py"
