@@ -40,6 +40,8 @@ class SessionMovie:
         "cubic", "linear" or "nearest".
     threads
         Frames warped at once.
+    frame_rate
+        Hz, if the movies do not tell it, or not the true one.
 
     Attributes
     ----------
@@ -49,7 +51,7 @@ class SessionMovie:
     first_frames : list of int
         Where each recording begins.
     frame_rate : float or None
-        Hz; None if it is unknown or differs between recordings.
+        Hz; None if it is not given, and unknown or different between recordings.
     """
 
     def __init__(
@@ -60,8 +62,9 @@ class SessionMovie:
         *,
         interpolation: str = "cubic",
         threads: int = 1,
+        frame_rate: float | None = None,
     ) -> None:
-        self._fields, self._fill = fields, fill
+        self.fields, self._fill = fields, fill
         self._interpolation, self._threads = interpolation, threads
         with ExitStack() as stack:
             self.movies = [stack.enter_context(open_recording(path)) for path in paths]
@@ -71,7 +74,7 @@ class SessionMovie:
         stops = np.cumsum([movie.frames for movie in self.movies]).tolist()
         self.frames, self.first_frames = stops[-1], [0, *stops[:-1]]
         rates = {movie.frame_rate for movie in self.movies}
-        self.frame_rate = rates.pop() if len(rates) == 1 else None
+        self.frame_rate = frame_rate or (rates.pop() if len(rates) == 1 else None)
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +84,7 @@ class SessionMovie:
 
     def recording_blocks(self, index: int) -> Iterator[np.ndarray]:
         """Yield the frames of one recording in the common frame, in blocks (n, H, W, C)."""
-        movie, w = self.movies[index], self._fields[index]
+        movie, w = self.movies[index], self.fields[index]
         for block in aligned_blocks(
             movie, w, fill=self._fill, interpolation=self._interpolation, threads=self._threads
         ):
@@ -107,14 +110,21 @@ class SessionMovie:
 
 
 def open_session_movie(
-    *, movies: Sequence[str], fields: Sequence[str], center: str, interpolation: str, threads: int
+    *,
+    movies: Sequence[str],
+    fields: Sequence[str],
+    center: str,
+    interpolation: str,
+    threads: int,
+    frame_rate: float | None = None,
 ) -> SessionMovie:
     """Open a session's movie from files: compensated movies, `w_to_reference.npz` each, and the center's average."""
     displacements = []
     for path in fields:
         with np.load(path) as field:
             displacements.append(np.stack([field["u"], field["v"]], axis=-1))
-    return SessionMovie(movies, displacements, np.load(center), interpolation=interpolation, threads=threads)
+    how = {"interpolation": interpolation, "threads": threads, "frame_rate": frame_rate}
+    return SessionMovie(movies, displacements, np.load(center), **how)
 
 
 @contextmanager
@@ -253,9 +263,8 @@ def write_traces(movie: SessionMovie, path: str | Path, mask: np.ndarray, names:
         "recordings": list(names),
         "first_frames": np.array(movie.first_frames, np.int64),
     }
-    attributes = {key: value for key, value in movie.movies[0].scales.items() if value is not None}
-    if movie.frame_rate is None:
-        attributes.pop("frame_rate", None)
+    scales = movie.movies[0].scales | {"frame_rate": movie.frame_rate}
+    attributes = {key: value for key, value in scales.items() if value is not None}
     channels = {f"ch{c + 1}": (movie.frames, len(rows)) for c in range(movie.channels)}
     with frame_file(path, lambda t: create_hdf5(t, channels, movie.dtype, attributes, arrays)) as file:
         for start, block in movie.blocks():

@@ -116,6 +116,36 @@ def read_center(path, mtime_ns):
         return json.load(file)["center"]
 
 
+def given_rate(wildcards):
+    """The frame rate of the compensated frames, Hz, if the settings give it."""
+    rate = settings["export"]["frame_rate"]
+    return rate and rate / options["bin_size"]
+
+
+def nwb_facts(wildcards):
+    """What an NWB file must say of the session, or may."""
+    facts, rates = dict(settings["export"]), {recording.frame_rate for recording in session.recordings}
+    facts["raw_frame_rate"] = facts.pop("frame_rate") or (rates.pop() if len(rates) == 1 else None)
+    missing = [key for key in ("session_start_time", "raw_frame_rate") if not facts[key]]
+    if missing:
+        raise WorkflowError(
+            "export_nwb: NWB files must say when the session began and how many frames a second has; give "
+            + " and ".join(f"export.{key.removeprefix('raw_')}" for key in missing)
+            + " in the settings."
+        )
+    return facts
+
+
+def nwb_statistics(wildcards):
+    """The rigid part of the motion for NWB; what is missing for NWB is told here, before anything is computed."""
+    nwb_facts(wildcards)
+    if not options["save_meta_info"]:
+        raise WorkflowError(
+            "export_nwb needs every frame's shift: set flow_options.save_meta_info to true, which compensates again."
+        )
+    return session.paths("statistics")
+
+
 def damage_stamp(rule):
     """Input function: the file that makes a rule run again, once its outputs were found damaged."""
 

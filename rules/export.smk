@@ -32,6 +32,7 @@ rule export_suite2p:
         runtime=lambda wildcards, attempt: resources.export_minutes(session.recordings, attempt),
     params:
         names=session.names,
+        frame_rate=given_rate,
         interpolation=options["interpolation_method"],
         kernel=KERNEL,
     script:
@@ -90,7 +91,37 @@ rule export_traces:
         runtime=lambda wildcards, attempt: resources.export_minutes(session.recordings, attempt),
     params:
         names=session.names,
+        frame_rate=given_rate,
         interpolation=options["interpolation_method"],
         kernel=KERNEL,
     script:
         "../scripts/export_traces.py"
+
+
+rule export_nwb:
+    """For NWB (DANDI): every recording's corrected movie with its shifts, displacements and the session mask."""
+    input:
+        **EXPORT_INPUT,
+        center=center_average,
+        statistics=nwb_statistics,
+        flows=session.paths("flow") if options["save_w"] else [],
+    output:
+        nwb=session.path("nwb"),
+    log:
+        "logs/export_nwb.log",
+    benchmark:
+        "benchmarks/export_nwb.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: threads
+    resources:
+        mem_mb=lambda wildcards, attempt: resources.export_mb(session.recordings, attempt),
+        runtime=lambda wildcards, attempt: 2 * resources.export_minutes(session.recordings, attempt),
+    params:
+        recordings=[(recording.name, recording.path, recording.frames) for recording in session.recordings],
+        facts=nwb_facts,
+        bin_size=options["bin_size"],
+        interpolation=options["interpolation_method"],
+        kernel=KERNEL,
+    script:
+        "../scripts/export_nwb.py"

@@ -106,6 +106,7 @@ def main(snakemake):
             center=snakemake.input.center,
             interpolation=snakemake.params.interpolation,
             threads=snakemake.threads,
+            frame_rate=snakemake.params.frame_rate,
         ) as movie,
     ):
         export_suite2p(

@@ -23,6 +23,7 @@ def main(snakemake):
             center=snakemake.input.center,
             interpolation=snakemake.params.interpolation,
             threads=snakemake.threads,
+            frame_rate=snakemake.params.frame_rate,
         ) as movie,
     ):
         mask = read_mask(snakemake.input.mask)

@@ -58,9 +58,9 @@ def test_readme_lists_every_key_with_its_default():
         assert len(names) == len(values), f"{keys}: {default}"
         shown |= dict(zip(names, values, strict=True))
     parts = {key: part for key, part in every_key().items() if not key.startswith("backend_params.")}
-    assert set(shown) == {key.removeprefix("flow_options.") for key in parts}
+    assert set(shown) == {key.rpartition(".")[2] for key in parts}
     for key, part in parts.items():
-        told = shown[key.removeprefix("flow_options.")]
+        told = shown[key.rpartition(".")[2]]
         if part["default"] is None:  # what it stands for is told in words
             assert told, key
         elif "properties" in part:

@@ -7,10 +7,11 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+from pynwb import read_nwb
 
-from .conftest import FRAMES, NAMES, SHAPE, snakemake
+from .conftest import FRAMES, NAMES, SHAPE, snakemake, write_config
 
-TARGETS = ["export_suite2p", "export_caiman", "export_traces"]
+TARGETS = ["export_suite2p", "export_caiman", "export_nwb", "export_traces"]
 TOTAL = FRAMES * len(NAMES)
 
 
@@ -18,6 +19,8 @@ TOTAL = FRAMES * len(NAMES)
 def exported(finished, tmp_path_factory):
     """A finished session with all exports; not to be changed."""
     folder = shutil.copytree(finished, tmp_path_factory.mktemp("exported") / "session")
+    begin = {"frame_rate": 30, "session_start_time": "2026-05-17T09:30:00+02:00"}
+    write_config(folder, flow_options={"quality_setting": "fast"}, export=begin)
     run = snakemake(folder, *TARGETS)
     assert run.returncode == 0, run.output
     assert run.jobs == {(target, "") for target in TARGETS}
@@ -47,6 +50,7 @@ def test_traces(exported, aligned, mask):
     with h5py.File(exported / "final_results" / "traces.h5") as file:
         np.testing.assert_array_equal(file["ch1"], aligned[:, mask])
         assert [name.decode() for name in file["recordings"]] == NAMES
+        assert file.attrs["frame_rate"] == 30
 
 
 def test_caiman(exported, aligned, mask):
@@ -70,9 +74,31 @@ def test_suite2p(exported, aligned, mask):
     assert facts["first_frames"] == {name: i * FRAMES for i, name in enumerate(NAMES)}
     np.testing.assert_array_equal(movie, aligned[:, *crop])
     np.testing.assert_allclose(ops["meanImg"], movie.mean(axis=0), rtol=1e-5)
+    assert ops["fs"] == settings["fs"] == 30
     assert ops["do_registration"] == settings["run"]["do_registration"] == 0
     assert ops["reg_file"] == db["reg_file"] == str(folder / "data.bin")
     assert (ops["nframes"], db["nframes"], db["Ly"], db["Lx"]) == (TOTAL, *shape)
+
+
+def test_nwb(exported, aligned):
+    nwb = read_nwb(exported / "final_results" / "session.nwb")
+    stacks = [nwb.processing["ophys"]["MotionCorrection"][name] for name in NAMES]
+    movies = [stack.corrected.data[:].transpose(0, 2, 1) for stack in stacks]
+    np.testing.assert_array_equal(np.concatenate(movies), aligned)
+    for name, stack in zip(NAMES, stacks, strict=True):
+        assert (exported / "final_results" / stack.original.external_file[0]).resolve() == exported / f"{name}.tif"
+        folder = exported / "compensated_outputs" / name
+        with np.load(folder / "statistics.npz") as within, np.load(folder / "w_to_reference.npz") as between:
+            shift = [
+                -(within[f"translation_{axis}"] + between[key].mean()) for axis, key in zip("xy", "uv", strict=True)
+            ]
+        np.testing.assert_allclose(stack.xy_translation.data[:], np.stack(shift, axis=-1), atol=1e-6)
+
+
+def test_nwb_says_at_once_what_it_needs(finished):
+    run = snakemake(finished, "-n", "export_nwb")
+    assert run.returncode != 0 and not run.jobs
+    assert "give export.session_start_time and export.frame_rate in the settings" in run.output
 
 
 def test_a_new_center_makes_them_anew(exported):
