@@ -20,13 +20,13 @@ import h5py
 import numpy as np
 
 from lib.layout import FrameFile, Region, create_hdf5, create_raw, new_hdf5
-from lib.store import atomic_path, fsync, name_in_errors, write_npy, write_npz
+from lib.store import atomic_path, fsync, name_in_errors, write_json, write_npy, write_npz
 
 logger = logging.getLogger(__name__)
 
 JOURNAL, LOCK = "journal.jsonl", "lock"
 MOVIE, VALID, FLOW, STATISTICS = "compensated.hdf5", "idx.hdf", "w.h5", "statistics.bin"
-REFERENCE = "reference_frame.npy"
+REFERENCE, FACTS = "reference_frame.npy", "facts.json"
 
 
 class CompensationStore:
@@ -183,6 +183,15 @@ class CompensationStore:
         """Return the reference kept by `save_reference`, None if there is none yet."""
         path = self._partial / REFERENCE
         return np.load(path, allow_pickle=False) if path.exists() else None
+
+    def save_facts(self, **facts: Any) -> None:
+        """Keep what was found out on the way, so that a resumed job knows it too; must fit into JSON."""
+        write_json(self._partial / FACTS, self.load_facts() | facts)
+
+    def load_facts(self) -> dict[str, Any]:
+        """Return all that `save_facts` kept."""
+        path = self._partial / FACTS
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def finish(self, *, compression: str | None = None) -> dict[str, int]:
         """Put the complete outputs into `folder` and remove `.partial`.

@@ -1,15 +1,44 @@
-"""The reference of a recording: frames pre-registered to each other and averaged."""
+"""The reference of a recording: frames that belong together, registered to each other and averaged."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lib.compensation import default_batch
 from lib.flow import FlowEstimator, FlowParams, warp_and_mask
+from lib.flow import correlation as pearson
+from lib.likeness import Likeness, reduce, reduction
+from lib.outliers import displaced, unlike
 
+AUTO_FRAMES = 200  # spread over the recording for `reference_frames: auto`
+COMPARED = 100  # frames compared with each other, pair by pair
+FIRST = 1 / 4  # of them make the first average, at least MIN_FIRST
+MIN_FIRST = 5
+RELATED = 1.1  # times as alike as mirrored images: frames that show the same thing
 EXTRA_ALPHA = 2.0  # the pre-registration is stiffer than the final one, and
 EXTRA_SIGMA = 1.0  # pixels: smoother, because it works against a single frame's noise
+PASSES = 2
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference and what it was made of.
+
+    Attributes
+    ----------
+    image : ndarray (H, W[, C]) float64
+        In raw intensities.
+    frames, left_out : tuple of int
+        Frames that were averaged, and frames that were looked at and do not belong; from 0.
+    related : bool
+        False if the frames are no more alike than unrelated images: then the reference is their plain mean.
+    """
+
+    image: np.ndarray
+    frames: tuple[int, ...]
+    left_out: tuple[int, ...]
+    related: bool
 
 
 def reference_indices(spec: str | list[int], frames: int) -> np.ndarray:
@@ -17,8 +46,8 @@ def reference_indices(spec: str | list[int], frames: int) -> np.ndarray:
 
     Parameters
     ----------
-    spec : "start:stop" or list of int
-        Frames from 0; a range is clipped to what exists.
+    spec : "auto", "first:stop" or list of int
+        Frames from 0; a range is clipped to what exists; "auto" spreads frames over the whole recording.
 
     Raises
     ------
@@ -29,6 +58,8 @@ def reference_indices(spec: str | list[int], frames: int) -> np.ndarray:
     -----
     A recording that ends before the range starts is used whole.
     """
+    if spec == "auto":
+        return np.linspace(0, frames - 1, min(frames, AUTO_FRAMES)).round().astype(np.intp)
     if isinstance(spec, str):
         start, stop = (int(part) for part in spec.split(":"))
         return np.arange(start if start < frames else 0, min(stop, frames))
@@ -42,12 +73,16 @@ def reference_indices(spec: str | list[int], frames: int) -> np.ndarray:
     return indices
 
 
-def build_reference(recording, params: FlowParams, *, indices: np.ndarray, threads: int = 1) -> np.ndarray:
+def build_reference(
+    recording, params: FlowParams, *, indices: np.ndarray, leave_out: bool = False, threads: int = 1
+) -> Reference:
     """Average of the frames `indices`, registered to each other.
 
-    All frames are first shifted, by whole pixels and towards their median position, and averaged. The flow of every
-    frame to that first average is then estimated with a stronger prefilter (+1 pixel) and smoothness (alpha + 2), and
-    the warped frames are averaged where they are valid.
+    All frames are compared at reduced size. Those most like each other make a first average; the shift of every frame
+    to that is found, and where asked for, frames are left out that do not resemble the average or lie far away from
+    where the others are. What remains is shifted towards its median position and averaged. Then, twice, the flow of
+    every frame to the average is estimated with a stronger prefilter (+1 pixel) and smoothness (alpha + 2), and the
+    warped frames are averaged where they are valid.
 
     Parameters
     ----------
@@ -57,34 +92,117 @@ def build_reference(recording, params: FlowParams, *, indices: np.ndarray, threa
         Those of the final registration.
     indices : ndarray of int
         Frames to use, from 0.
+    leave_out : bool
+        Leave out frames that do not belong.
     threads : int
         Frames worked on at once; the result does not depend on it.
 
-    Returns
-    -------
-    ndarray (H, W[, C]) float64, in raw intensities
+    Notes
+    -----
+    To start from the frames that correlate best with each other is what suite2p does (Pachitariu et al., bioRxiv
+    061507, 2017), there without taking the shifts out first.
     """
     with ThreadPoolExecutor(threads) as pool:
-        first = _shifted_average(recording, params, indices, pool)
+        reduced = np.stack(list(_map(pool, reduce, recording, indices)))
+        likeness = Likeness(reduced)
+        group, related = most_alike(likeness)
+        if not related:
+            image = _masked_mean(((frame, True) for frame in _map(pool, _as_it_is, recording, indices)), recording)
+            return Reference(image, tuple(indices.tolist()), (), False)
+        correlation, shift = positions(likeness, group)
+        shift = shift * reduction(recording.frame_shape)[::-1]
+        belongs = np.ones(len(indices), bool)
+        if leave_out:
+            belongs = ~unlike(correlation)
+            belongs[belongs] = ~displaced(shift[belongs], recording.frame_shape)
+        used = indices[belongs]
+        if len(used) == 1:
+            image = recording.read_frames(used)[0].astype(np.float64)
+            return Reference(image, tuple(used.tolist()), tuple(indices[~belongs].tolist()), True)
+        shift = np.rint(shift[belongs] - np.median(shift[belongs], axis=0)).astype(int)
+        frames = _map(pool, _as_it_is, recording, used)
+        image = _masked_mean((_shift(frame, *by) for frame, by in zip(frames, shift, strict=True)), recording)
         alpha = tuple(a + EXTRA_ALPHA for a in params.alpha_xy)
         sigma = tuple((x + EXTRA_SIGMA, y + EXTRA_SIGMA, t) for x, y, t in params.channel_sigma(recording.channels))
-        estimator = FlowEstimator(first, replace(params, alpha=alpha, sigma=sigma))
-
-        def register(frame):
-            w = estimator(frame)
-            return warp_and_mask(frame.astype(np.float32), w, fill=0)
-
-        return _masked_mean(_map(pool, register, recording, indices), first)
+        params = replace(params, alpha=alpha, sigma=sigma)
+        for _ in range(PASSES):
+            image = _registered_average(recording, image, params, used, pool)
+    return Reference(image, tuple(used.tolist()), tuple(indices[~belongs].tolist()), True)
 
 
-def _shifted_average(recording, params, indices, pool) -> np.ndarray:
-    """Average of frames that are shifted by whole pixels to their median position."""
-    middle = recording.read_frames(indices[len(indices) // 2 : len(indices) // 2 + 1])[0]
-    estimator = FlowEstimator(middle, params)
-    shifts = np.array(list(_map(pool, estimator.translation, recording, indices)))
-    shifts = np.rint(shifts - np.median(shifts, axis=0)).astype(int)
-    frames = _map(pool, lambda frame: frame, recording, indices)
-    return _masked_mean((_shift(frame, *shift) for frame, shift in zip(frames, shifts, strict=True)), middle)
+def most_alike(likeness: Likeness) -> tuple[np.ndarray, bool]:
+    """Images that resemble each other most, and whether they resemble each other at all.
+
+    Returns
+    -------
+    group : ndarray of int
+        The image that is most like at least half of the others, followed by those most like it.
+    related : bool
+        False if pairs are no more alike than pairs of which one is mirrored: same light and noise, other content.
+    """
+    some = np.unique(np.linspace(0, len(likeness) - 1, min(len(likeness), COMPARED)).round().astype(int))
+    if len(some) == 1:
+        return some, bool(likeness.images.any())
+    table = np.zeros((len(some), len(some)))
+    for i in range(len(some) - 1):
+        table[i, i + 1 :] = table[i + 1 :, i] = likeness.with_one(likeness.images[some[i]], some[i + 1 :])[0]
+    others = ~np.eye(len(some), dtype=bool)
+    typical = np.array([_upper_median(row[use]) for row, use in zip(table, others, strict=True)])
+    mirrored = [
+        max(
+            _upper_median(likeness.with_one(np.flip(likeness.images[i], axes), some[some != i])[0])
+            for axes in (0, 1, (0, 1))
+        )
+        for i in some[:: max(len(some) // 20, 1)]
+    ]
+    best = int(typical.argmax())
+    order = np.argsort(-table[best] - 2 * (np.arange(len(some)) == best), kind="stable")  # itself first
+    count = max(round(FIRST * len(some)), min(MIN_FIRST, len(some) // 2))
+    return some[order[:count]], bool(np.median(typical) > RELATED * np.median(mirrored))
+
+
+def positions(likeness: Likeness, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much every image resembles the average of the images `group`, and where it is.
+
+    Returns
+    -------
+    correlation : ndarray (n,)
+        Over the part that both show; images of the group do not see their own share of the average.
+    shift : ndarray (n, 2)
+        (x, y) in reduced pixels that lead from a place in the average to the same one in the image.
+    """
+    images = likeness.images
+    _, shift = likeness.with_one(images[group[0]], group)
+    moved = {i: _shift(images[i], *by)[0] for i, by in zip(group, np.rint(shift).astype(int), strict=True)}
+    total = np.sum(list(moved.values()), axis=0)
+    _, shift = likeness.with_one(total)
+    correlation = np.empty(len(images))
+    for i, image in enumerate(images):
+        other = total
+        if i in moved and len(group) > 1:
+            other = total - moved[i]
+            shift[i] = likeness.with_one(other, np.array([i]))[1][0]
+        there, inside = _shift(image, *np.rint(shift[i]).astype(int))
+        correlation[i] = pearson(there, other, inside)
+    return correlation, shift
+
+
+def _upper_median(values: np.ndarray) -> float:
+    return float(np.sort(values)[len(values) // 2])
+
+
+def _registered_average(recording, image, params, indices, pool) -> np.ndarray:
+    """Average of frames that are registered to `image`, where they are valid."""
+    estimator = FlowEstimator(image, params)
+
+    def register(frame):
+        return warp_and_mask(frame.astype(np.float32), estimator(frame), fill=0)
+
+    return _masked_mean(_map(pool, register, recording, indices), recording, image)
+
+
+def _as_it_is(frame: np.ndarray) -> np.ndarray:
+    return frame
 
 
 def _shift(frame: np.ndarray, x: int, y: int) -> tuple[np.ndarray, np.ndarray]:
@@ -97,9 +215,9 @@ def _shift(frame: np.ndarray, x: int, y: int) -> tuple[np.ndarray, np.ndarray]:
     return shifted, valid
 
 
-def _masked_mean(images, otherwise: np.ndarray) -> np.ndarray:
+def _masked_mean(images, recording, otherwise=0.0) -> np.ndarray:
     """Mean over (image, valid mask) pairs, added in order; `otherwise` where no image is valid."""
-    total, count = np.zeros(otherwise.shape), np.zeros(otherwise.shape[:2])
+    total, count = np.zeros(recording.frame_shape), np.zeros(recording.frame_shape[:2])
     for image, valid in images:
         total[valid] += image[valid]
         count += valid

@@ -276,14 +276,14 @@ def _header_problems(recordings: tuple[RecordingInfo, ...]) -> list[str]:
 
 
 def parse_span(reference_frames: str | list[int]) -> tuple[int, int] | None:
-    """Return (first, stop) of 'first:stop', or None for a list of frames or the path of an image."""
+    """Return (first, stop) of 'first:stop', or None for 'auto', a list of frames or the path of an image."""
     match = re.fullmatch(r"(\d+):(\d+)", reference_frames) if isinstance(reference_frames, str) else None
     return (int(match[1]), int(match[2])) if match else None
 
 
 def _reference_image(config: dict, root: str) -> str | None:
     frames = config["flow_options"]["reference_frames"]
-    if isinstance(frames, list) or parse_span(frames):
+    if isinstance(frames, list) or frames == "auto" or parse_span(frames):
         return None
     return os.path.normpath(os.path.join(root, frames))
 
@@ -300,7 +300,7 @@ def _config_problems(config: dict, recordings: tuple[RecordingInfo, ...], source
     image = _reference_image(config, config["root"])
     if image and not os.path.isfile(image):
         problems.append(
-            f"flow_options.reference_frames: '{config['flow_options']['reference_frames']}' is neither "
+            f"flow_options.reference_frames: '{config['flow_options']['reference_frames']}' is neither 'auto', "
             f"'first:stop' nor a file ('{image}' does not exist)."
         )
     if recordings:

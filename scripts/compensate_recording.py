@@ -1,5 +1,6 @@
 """Register the frames of one recording to its reference."""
 
+import logging
 import os
 import platform
 import time
@@ -15,6 +16,8 @@ from lib.partial import CompensationStore
 from lib.progress import Progress
 from lib.recording import RecordingError, open_recording
 from lib.reference import build_reference, reference_indices
+
+logger = logging.getLogger(__name__)
 
 
 def compensate_recording(
@@ -79,12 +82,12 @@ def compensate_recording(
     ):
         reference = store.load_reference()
         if reference is None:
-            if reference_image:
-                reference = read_reference(reference_image, recording.frame_shape)
-            else:
-                indices = reference_indices(options["reference_frames"], recording.frames)
-                reference = build_reference(recording, params, indices=indices, threads=threads)
+            reference, made_of = make_reference(
+                recording, params, options["reference_frames"], reference_image, threads=threads
+            )
+            store.save_facts(reference=made_of)
             store.save_reference(reference)
+        facts = store.load_facts()
         with Progress(recording.frames, Path(source).stem) as progress:
             compensate(recording, reference, params, store, threads=threads, batch=batch, progress=progress)
         store.finish(compression=None if compression == "none" else compression)
@@ -94,6 +97,7 @@ def compensate_recording(
             "frames": recording.frames,
             "shape": list(recording.frame_shape),
             "dtype": store.dtype.name,
+            **facts,
             **recording.scales,
             "seconds": round(seconds, 3),
             "frames_per_second": round(recording.frames / seconds, 1),
@@ -107,6 +111,33 @@ def flow_params(options: dict) -> FlowParams:
         quality=options["quality_setting"],
         **{key: value for key, value in options.items() if key in names},
     )
+
+
+def make_reference(recording, params, setting, image=None, *, threads=1) -> tuple[np.ndarray, dict]:
+    """Return the reference of an open recording, by the setting `reference_frames`, and what it was made of."""
+    if image:
+        return read_reference(image, recording.frame_shape), {"setting": setting}
+    reference = build_reference(
+        recording,
+        params,
+        indices=reference_indices(setting, recording.frames),
+        leave_out=setting == "auto",
+        threads=threads,
+    )
+    used, left_out = len(reference.frames), list(reference.left_out)
+    logger.info("Reference: %d frames, %d left out: %s", used, len(left_out), left_out)
+    if not reference.related:
+        logger.warning(
+            "%s: the frames do not resemble each other; the reference is their plain average. Look at the recording: "
+            "it may be blank, or too noisy to be corrected.",
+            recording.path,
+        )
+    return reference.image, {
+        "setting": setting,
+        "frames": used,
+        "left_out": left_out,
+        "frames_resemble_each_other": reference.related,
+    }
 
 
 def read_reference(path: str, frame_shape: tuple[int, ...]) -> np.ndarray:

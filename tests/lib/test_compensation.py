@@ -9,7 +9,6 @@ from lib.compensation import Batch, average, compensate, read_smoothed
 from lib.flow import STATISTICS, FlowEstimator, FlowParams, statistics, valid_mask, warp_frame
 from lib.partial import CompensationStore
 from lib.recording import open_recording
-from lib.reference import build_reference, reference_indices
 from lib.simulate import make_scene, simulate_recording
 
 FRAMES = 23
@@ -179,32 +178,6 @@ def test_statistics_by_hand():
 def test_average_is_the_mean_of_all_frames(movie, simulated):
     with open_recording(movie) as recording:
         np.testing.assert_allclose(average(recording), simulated.movie.mean(0, dtype=float), rtol=1e-12)
-
-
-def test_reference_frames_are_clipped_to_what_exists():
-    np.testing.assert_array_equal(reference_indices("50:500", 1000), np.arange(50, 500))
-    np.testing.assert_array_equal(reference_indices("50:500", 200), np.arange(50, 200))
-    np.testing.assert_array_equal(reference_indices("50:500", 20), np.arange(20))
-    np.testing.assert_array_equal(reference_indices([3, 1], 5), [3, 1])
-    with pytest.raises(ValueError, match="reference_frames.*frame 5.*0 to 4"):
-        reference_indices([1, 5], 5)
-
-
-def test_reference_is_sharper_than_the_mean_and_deterministic(movie, simulated):
-    with open_recording(movie) as recording:
-        indices = reference_indices("50:500", FRAMES)
-        reference = build_reference(recording, PARAMS, indices=indices, threads=2)
-        np.testing.assert_array_equal(reference, build_reference(recording, PARAMS, indices=indices))
-    assert reference.dtype == np.float64 and reference.shape == (64, 72)
-
-    def likeness(image):
-        """Correlation with the clean image at the best shift of whole pixels."""
-        inner = simulated.clean[12:-12, 12:-12]
-        shifts = [(y, x) for y in range(25) for x in range(25)]
-        h, w = inner.shape
-        return max(np.corrcoef(image[y : y + h, x : x + w].ravel(), inner.ravel())[0, 1] for y, x in shifts)
-
-    assert likeness(reference) > 0.9 > likeness(simulated.movie.mean(0))
 
 
 def test_the_smoothed_frame_decides_the_flow_only(simulated):

@@ -159,7 +159,9 @@ def test_nothing_found(tmp_path):
 def test_reference_image(tmp_path):
     make(tmp_path / "a.tif")
     assert opened(tmp_path).reference_image is None
-    assert "is neither 'first:stop' nor a file" in problems(tmp_path, flow_options={"reference_frames": "ref.npy"})
+    assert opened(tmp_path, flow_options={"reference_frames": "50:500"}).reference_image is None
+    said = problems(tmp_path, flow_options={"reference_frames": "ref.npy"})
+    assert "is neither 'auto', 'first:stop' nor a file" in said
     np.save(tmp_path / "ref.npy", np.zeros((16, 20)))
     session = opened(tmp_path, flow_options={"reference_frames": "ref.npy"})
     assert session.reference_image == str(tmp_path / "ref.npy")

@@ -46,6 +46,8 @@ def test_files_of_a_recording(finished, name):
     assert moved == 0 if name == NAMES[1] else moved > 0.5  # NAMES[1] is the center
     status = json.loads((folder / "status.json").read_text("utf-8"))
     assert (status["stage1"], status["stage2"], status["frames"]) == ("done", "done", FRAMES)
+    made_of = {"setting": "auto", "frames": FRAMES, "left_out": [], "frames_resemble_each_other": True}
+    assert status["reference"] == made_of
     assert status["source"]["bytes"] == (finished / f"{name}.tif").stat().st_size
     assert status["files"]["compensate_recording"]["idx.hdf"]["bytes"] == (folder / "idx.hdf").stat().st_size
     assert not (folder / ".partial").exists()
