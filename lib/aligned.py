@@ -6,30 +6,45 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from lib.compensation import default_batch
-from lib.flow import as_type, warp_frame
+from lib.flow import as_type, compose_flow, unpack_flow, warp_frame
 
 
-def aligned_blocks(recording, w, *, fill, interpolation="cubic", threads=1, chunk=None) -> Iterator[np.ndarray]:
-    """Yield the frames of a movie in the common frame, in order, in blocks (n, H, W[, C]) of the movie's type.
+def aligned_blocks(
+    recording, w, *, fill, within=None, dtype=None, interpolation="cubic", threads=1, chunk=None
+) -> Iterator[np.ndarray]:
+    """Yield the frames of a movie in the common frame, in order, in blocks (n, H, W[, C]).
+
+    The frames of a compensated movie are warped by one displacement. Those of a raw movie are warped once by the
+    composed displacement within(x + w(x)) + w(x), because every interpolation costs detail.
 
     Parameters
     ----------
     recording : Recording
-        The compensated movie, open for reading.
+        The compensated movie, or with `within` the raw one; open for reading.
     w : ndarray (H, W, 2) float32
         Backward displacement into the common frame, pixels.
     fill : ndarray (H, W[, C])
         Shown where the recording has no data.
+    within : Recording, optional
+        The displacement of every frame to the recording's reference, as `pack_flow` makes it; two channels, u and v.
+    dtype : dtype, optional
+        Of the blocks; by default the movie's.
     interpolation : {"cubic", "linear", "nearest"}
     threads, chunk : int
         Frames worked on at once, and frames read at once; results do not depend on them.
     """
-    step, fill = chunk or default_batch(recording), as_type(fill, recording.dtype)
+    dtype = recording.dtype if dtype is None else np.dtype(dtype)
+    step, fill = chunk or default_batch(recording), as_type(fill, dtype)
+
+    def warp(frame: np.ndarray, compact: np.ndarray | None) -> np.ndarray:
+        flow = w if compact is None else compose_flow(w, unpack_flow(compact, w.shape[:2]))
+        return warp_frame(as_type(frame, dtype), flow, fill=fill, interpolation=interpolation)
+
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, recording.frames, step):
             frames = recording.read(start, min(start + step, recording.frames))
-            warped = pool.map(lambda frame: warp_frame(frame, w, fill=fill, interpolation=interpolation), frames)
-            yield np.stack(list(warped))
+            flows = [None] * len(frames) if within is None else within.read(start, start + len(frames))
+            yield np.stack(list(pool.map(warp, frames, flows)))
 
 
 def align_movie(recording, w, sink, *, progress=None, **how) -> None:
@@ -38,3 +53,17 @@ def align_movie(recording, w, sink, *, progress=None, **how) -> None:
         sink.append(block)
         if progress is not None:
             progress.update(len(block))
+
+
+def raw_fill(reference: np.ndarray, center_average: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """What a raw movie shows in the common frame where it has no data, (H, W[, C]).
+
+    The recording's own reference, as its compensated movie does; beyond the reference, the center's average.
+
+    Parameters
+    ----------
+    reference, center_average : ndarray (H, W[, C])
+    w : ndarray (H, W, 2) float32
+        Backward displacement into the common frame, pixels.
+    """
+    return warp_frame(reference.astype(np.float64), w, fill=center_average)

@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from lib.flow import STATISTICS, FlowEstimator, FlowParams, as_type
+from lib.flow import STATISTICS, FlowEstimator, FlowParams, as_type, pack_flow
 
 BATCH_BYTES = 2**23  # of raw frames, by default
 
@@ -62,13 +62,21 @@ class Batch:
     valid: np.ndarray  # (n, H, W) bool
     statistics: np.ndarray  # (n, len(STATISTICS)) float64
     w: np.ndarray | None  # (n, H, W, 2) float32, only if it is to be kept
+    compact: np.ndarray | None  # the same as `pack_flow` makes it, (n, h, w, 2), only if it is to be kept
     work: list[Future] = field(default_factory=list)
 
     @classmethod
-    def empty(cls, start: int, shape: tuple[int, ...], dtype: np.dtype, keep_w: bool) -> Self:
-        """Room for frames of `shape` (n, H, W[, C])."""
-        w = np.empty((*shape[:3], 2), np.float32) if keep_w else None
-        return cls(start, np.empty(shape, dtype), np.empty(shape[:3], bool), np.empty((shape[0], len(STATISTICS))), w)
+    def empty(cls, start: int, shape: tuple[int, ...], store) -> Self:
+        """Room for frames of `shape` (n, H, W[, C]) and for what the store keeps of them."""
+        n, compact = shape[0], store.compact_shape
+        return cls(
+            start,
+            registered=np.empty(shape, store.dtype),
+            valid=np.empty(shape[:3], bool),
+            statistics=np.empty((n, len(STATISTICS))),
+            w=np.empty((*shape[:3], 2), np.float32) if store.save_w else None,
+            compact=None if compact is None else np.empty((n, *compact, 2), np.float16),
+        )
 
     def register(self, part: slice, estimator: FlowEstimator, raw: np.ndarray, smoothed: np.ndarray, fill):
         """Frames `part`: the flow of `smoothed`, the warped `raw` in the type of `fill`, mask, statistics."""
@@ -78,6 +86,8 @@ class Batch:
         )
         if self.w is not None:
             self.w[part] = w
+        if self.compact is not None:
+            self.compact[part] = [pack_flow(flow, self.compact.shape[1:3]) for flow in w]
 
 
 def compensate(recording, reference, params: FlowParams, store, *, threads=1, batch=None, progress=None) -> None:
@@ -116,7 +126,7 @@ def compensate(recording, reference, params: FlowParams, store, *, threads=1, ba
                 raw, smoothed = ahead.result()
                 if ranges:
                     ahead = reader.submit(read_smoothed, recording, *ranges[0], params)
-                now = Batch.empty(start, raw.shape, store.dtype, store.save_w)
+                now = Batch.empty(start, raw.shape, store)
                 for part in estimator.parts(len(raw)):
                     now.work.append(pool.submit(now.register, part, estimator, raw[part], smoothed[part], fill))
                 yield now
@@ -124,7 +134,7 @@ def compensate(recording, reference, params: FlowParams, store, *, threads=1, ba
         def keep(done: Batch) -> None:
             for work in done.work:
                 work.result()
-            store.write(done.start, done.registered, done.valid, done.statistics, done.w)
+            store.write(done.start, done.registered, done.valid, done.statistics, done.w, done.compact)
             if progress is not None:
                 progress.update(len(done.registered))
 

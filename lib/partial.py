@@ -25,7 +25,8 @@ from lib.store import atomic_path, fsync, name_in_errors, write_json, write_npy,
 logger = logging.getLogger(__name__)
 
 JOURNAL, LOCK = "journal.jsonl", "lock"
-MOVIE, VALID, FLOW, STATISTICS = "compensated.hdf5", "idx.hdf", "w.h5", "statistics.bin"
+MOVIE, VALID, STATISTICS = "compensated.hdf5", "idx.hdf", "statistics.bin"
+FLOW, COMPACT = "w.h5", "w_compact.h5"
 REFERENCE, FACTS = "reference_frame.npy", "facts.json"
 
 
@@ -47,6 +48,8 @@ class CompensationStore:
         Keep the displacements too.
     attributes
         Numbers about the movie, such as its frame rate, that its HDF5 file keeps.
+    compact_shape
+        Keep the displacements in little space, at this size (h, w).
 
     Raises
     ------
@@ -67,6 +70,7 @@ class CompensationStore:
         statistics: tuple[str, ...],
         save_w: bool = False,
         attributes: Mapping[str, Any] | None = None,
+        compact_shape: tuple[int, int] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.frames = frames
@@ -75,6 +79,7 @@ class CompensationStore:
         self.statistics = tuple(statistics)
         self.save_w = save_w
         self.attributes = dict(attributes or {})
+        self.compact_shape = compact_shape
         self._partial = self.folder / ".partial"
         self._done: list[tuple[int, int]] = []
         self._files: dict[str, FrameFile] = {}
@@ -90,6 +95,7 @@ class CompensationStore:
             "statistics": self.statistics,
             "save_w": save_w,
             "attributes": self.attributes,
+            "compact_shape": compact_shape,
         }
         try:
             self._open(json.loads(json.dumps(job)))  # as it will come back from the journal
@@ -134,6 +140,7 @@ class CompensationStore:
         valid: np.ndarray,
         statistics: np.ndarray,
         w: np.ndarray | None = None,
+        compact: np.ndarray | None = None,
     ) -> None:
         """Write a batch and wait until it is on disk.
 
@@ -149,6 +156,8 @@ class CompensationStore:
             (n, number of statistics) float64.
         w
             (n, H, W, 2) float32; with `save_w` only, and then required.
+        compact
+            (n, h, w, 2) float16; with `compact_shape` only, and then required.
 
         Raises
         ------
@@ -158,18 +167,19 @@ class CompensationStore:
             The disk is full or failed; what was written before stays usable.
         """
         count = len(registered)
-        if {len(part) for part in (valid, statistics, registered if w is None else w)} != {count}:
+        if {len(part) for part in (valid, statistics, w, compact) if part is not None} != {count}:
             raise ValueError(f"the arrays of the batch at frame {start} have different lengths")
-        if valid.dtype != bool or (w is not None) != self.save_w:
-            raise ValueError("valid must be bool, and w be given with save_w and only then")
+        if valid.dtype != bool or (w is not None) != self.save_w or (compact is None) != (self.compact_shape is None):
+            raise ValueError("valid must be bool, w be given with save_w, compact with compact_shape and only then")
         channels = np.moveaxis(registered, -1, 0) if len(self.frame_shape) == 3 else [registered]
         for c, channel in enumerate(channels, start=1):
             self._write(MOVIE, f"ch{c}", start, channel)
         self._write(VALID, "ch1", start, valid.astype(np.uint8) * np.uint8(255))
         self._write(STATISTICS, "statistics", start, statistics)
-        if w is not None:
-            self._write(FLOW, "u", start, w[..., 0])
-            self._write(FLOW, "v", start, w[..., 1])
+        for name, flow in ((FLOW, w), (COMPACT, compact)):
+            if flow is not None:
+                self._write(name, "u", start, flow[..., 0])
+                self._write(name, "v", start, flow[..., 1])
         for name, file in self._files.items():
             with name_in_errors(self._partial / name):
                 file.sync()
@@ -221,8 +231,7 @@ class CompensationStore:
         columns = {name: values[:, i].copy() for i, name in enumerate(self.statistics)}
         write_npz(self._partial / "statistics.npz", columns)
         sources = {name: name for name in (MOVIE, VALID, "statistics.npz", REFERENCE)}
-        if self.save_w:
-            sources[FLOW] = FLOW
+        sources |= {name: name for name in (FLOW, COMPACT) if name in self._files}
         if compression is not None:
             for name in (MOVIE, VALID):
                 sources[name] = f"compressed-{name}"
@@ -280,6 +289,9 @@ class CompensationStore:
         }
         if self.save_w:
             plan[FLOW] = ({"u": movie, "v": movie}, np.dtype(np.float32))
+        if self.compact_shape is not None:
+            compact = (self.frames, *self.compact_shape)
+            plan[COMPACT] = ({"u": compact, "v": compact}, np.dtype(np.float16))
         return plan
 
     def _lay_out(self, job: dict[str, Any]) -> None:

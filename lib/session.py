@@ -23,6 +23,7 @@ FILES = {
     "reference": "{output_root}/{recording}/reference_frame.npy",
     "statistics": "{output_root}/{recording}/statistics.npz",
     "flow": "{output_root}/{recording}/w.h5",
+    "compact_flow": "{output_root}/{recording}/w_compact.h5",
     "status": "{output_root}/{recording}/status.json",
     "average": "{output_root}/{recording}/temporal_average.npy",
     "mask": "{final_results}/{recording}_valid_idx.png",

@@ -36,17 +36,19 @@ if workflow.is_main_process:
 COMPENSATION = {
     key: value
     for key, value in options.items()
-    if key not in ("buffer_size", "save_w", "save_valid_idx", "save_meta_info")
+    if key not in ("buffer_size", "save_w", "save_w_compact", "save_valid_idx", "save_meta_info")
 }
 
 ALIGNED_MOVIE = {"TIFF": "aligned_tiff", "HDF5": "aligned_hdf5", "none": None}[
     settings["align_output_format"]
 ]
+FROM_RAW = bool(ALIGNED_MOVIE) and settings["align_from"] == "raw"
 
 RECORDING_RESULTS = ["compensated", "reference", "status", "average", "mask", "to_reference", "aligned_mask"]
 RECORDING_RESULTS += ["valid"] if options["save_valid_idx"] else []
 RECORDING_RESULTS += ["statistics"] if options["save_meta_info"] else []
 RECORDING_RESULTS += ["flow"] if options["save_w"] else []
+RECORDING_RESULTS += ["compact_flow"] if FROM_RAW and options["save_w_compact"] else []
 RECORDING_RESULTS += [ALIGNED_MOVIE] if ALIGNED_MOVIE else []
 SESSION_RESULTS = ["center", "final_png", "final_npz", "final_mat", "final_status"]
 SESSION_RESULTS += ["summary_figure", "summary_table"]

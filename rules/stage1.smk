@@ -13,6 +13,16 @@ rule compensate_recording:
         reference=session.path("reference"),
         statistics=session.path("statistics") if options["save_meta_info"] else [],
         flow=session.path("flow") if options["save_w"] else [],
+        # kept by default: without it, another center or a lost aligned movie would cost the compensation again
+        compact_flow=(
+            []
+            if not FROM_RAW
+            else (
+                session.path("compact_flow")
+                if options["save_w_compact"]
+                else temp(session.path("compact_flow"))
+            )
+        ),
         status=session.path("status"),
     log:
         "logs/compensate_recording/{recording}.log",

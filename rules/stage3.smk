@@ -4,7 +4,10 @@
 rule align_recording:
     """Warp a recording's mask and movie into the common frame."""
     input:
-        compensated=session.path("compensated") if ALIGNED_MOVIE else [],
+        compensated=session.path("compensated") if ALIGNED_MOVIE and not FROM_RAW else [],
+        recording=(lambda wildcards: recording(wildcards).path) if FROM_RAW else [],
+        compact_flow=session.path("compact_flow") if FROM_RAW else [],
+        reference=session.path("reference") if FROM_RAW else [],
         mask=session.path("mask"),
         to_reference=session.path("to_reference"),
         center=center_average,
@@ -26,6 +29,9 @@ rule align_recording:
         runtime=lambda wildcards, attempt: resources.streaming_minutes(recording(wildcards), attempt),
     params:
         interpolation=options["interpolation_method"],
+        dataset=settings["dataset"],
+        bin_size=options["bin_size"],
+        typename=options["output_typename"],
         kernel=KERNEL,
         chunk=align_chunk,
     script:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lib import status
 from lib.compensation import compensate
-from lib.flow import STATISTICS, FlowParams
+from lib.flow import STATISTICS, FlowParams, compact_shape
 from lib.logs import job_log
 from lib.partial import CompensationStore
 from lib.progress import Progress
@@ -29,6 +29,7 @@ def compensate_recording(
     reference_image: str | None = None,
     dataset: str | list[str] | None = None,
     save_flow: bool = False,
+    save_compact_flow: bool = False,
     batch: int | None = None,
     threads: int = 1,
 ) -> dict:
@@ -48,8 +49,8 @@ def compensate_recording(
         The reference; by default it is built from the frames `options["reference_frames"]`.
     dataset : str or list of str, optional
         HDF5 datasets of the movie.
-    save_flow : bool
-        Write w.h5.
+    save_flow, save_compact_flow : bool
+        Write w.h5; write w_compact.h5.
     batch, threads : int
         Frames at once, and threads. Results do not depend on them.
 
@@ -77,6 +78,7 @@ def compensate_recording(
             fingerprint=fingerprint,
             statistics=STATISTICS,
             save_w=save_flow,
+            compact_shape=compact_shape(recording.frame_shape[:2], params) if save_compact_flow else None,
             attributes={key: value for key, value in recording.scales.items() if value is not None},
         ) as store,
     ):
@@ -173,6 +175,7 @@ def main(snakemake):
             reference_image=snakemake.input.get("reference"),
             dataset=snakemake.params.dataset,
             save_flow=bool(snakemake.output.get("flow")),
+            save_compact_flow=bool(snakemake.output.get("compact_flow")),
             batch=snakemake.params.batch,
             threads=snakemake.threads,
         )

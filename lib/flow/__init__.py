@@ -1,5 +1,6 @@
 """Variational optical flow: estimate it, warp images with it, measure it."""
 
+from .compact import compact_shape, compose_flow, pack_flow, unpack_flow
 from .estimator import FlowEstimator
 from .measure import STATISTICS, correlation, flow_measures, statistics
 from .params import FlowParams
@@ -10,9 +11,13 @@ __all__ = [
     "FlowEstimator",
     "FlowParams",
     "as_type",
+    "compact_shape",
+    "compose_flow",
     "correlation",
     "flow_measures",
+    "pack_flow",
     "statistics",
+    "unpack_flow",
     "valid_mask",
     "warp_and_mask",
     "warp_frame",

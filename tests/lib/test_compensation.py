@@ -1,12 +1,23 @@
 """Compensation, reference and average on real files: the same whatever the threads, batches and interruptions."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.ndimage as ndi
 import tifffile
 
 from lib.compensation import Batch, average, compensate, read_smoothed
-from lib.flow import STATISTICS, FlowEstimator, FlowParams, statistics, valid_mask, warp_frame
+from lib.flow import (
+    STATISTICS,
+    FlowEstimator,
+    FlowParams,
+    compact_shape,
+    pack_flow,
+    statistics,
+    valid_mask,
+    warp_frame,
+)
 from lib.partial import CompensationStore
 from lib.recording import open_recording
 from lib.simulate import make_scene, simulate_recording
@@ -36,6 +47,7 @@ def open_store(folder, recording, dtype="uint16"):
         fingerprint={},
         statistics=STATISTICS,
         save_w=True,
+        compact_shape=compact_shape(recording.frame_shape[:2], PARAMS),
     )
 
 
@@ -61,6 +73,7 @@ def test_outputs_are_the_registered_frames(movie, simulated, tmp_path):
     estimator = FlowEstimator(reference, PARAMS)
     compensated, valid = read(tmp_path / "compensated.hdf5"), read(tmp_path / "idx.hdf")
     flow = read(tmp_path / "w.h5", "u", "v")
+    compact = read(tmp_path / "w_compact.h5", "u", "v")
     numbers = np.load(tmp_path / "statistics.npz")
     assert compensated.dtype == np.uint16 and valid.dtype == np.uint8
     for t in range(FRAMES):
@@ -68,6 +81,7 @@ def test_outputs_are_the_registered_frames(movie, simulated, tmp_path):
         np.testing.assert_array_equal(compensated[t], frame)
         np.testing.assert_array_equal(valid[t], 255 * mask)
         np.testing.assert_array_equal(flow[t], w)
+        np.testing.assert_array_equal(compact[t], pack_flow(w, compact.shape[1:3]))
         assert numbers["max_disp"][t] == pytest.approx(np.hypot(w[..., 0], w[..., 1]).max())
         assert numbers["mean_translation"][t] == pytest.approx(np.hypot(*w.mean((0, 1))), rel=1e-5)
     assert set(numbers) == set(STATISTICS)
@@ -184,7 +198,7 @@ def test_the_smoothed_frame_decides_the_flow_only(simulated):
     estimator = FlowEstimator(simulated.clean, PARAMS)
     raw, smoothed = simulated.movie[2], simulated.movie[2].astype(np.float32) * 0.5 + 100
     fill = simulated.clean.astype(np.uint16)
-    batch = Batch.empty(0, (1, *raw.shape), raw.dtype, keep_w=True)
+    batch = Batch.empty(0, (1, *raw.shape), SimpleNamespace(dtype=raw.dtype, save_w=True, compact_shape=None))
     batch.register(slice(0, 1), estimator, raw[None], smoothed[None], fill)
     np.testing.assert_array_equal(batch.w[0], estimator(smoothed))
     np.testing.assert_array_equal(batch.registered[0], warp_frame(raw, batch.w[0], fill=fill))

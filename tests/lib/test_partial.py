@@ -27,6 +27,8 @@ MOVIE = RNG.integers(0, 4000, (FRAMES, *SHAPE, 2)).astype(np.uint16)
 VALID = RNG.random((FRAMES, *SHAPE)) > 0.2
 STATISTICS = RNG.random((FRAMES, 2))
 FLOW = RNG.random((FRAMES, *SHAPE, 2)).astype(np.float32)
+COMPACT_SHAPE = (5, 7)
+COMPACT = RNG.random((FRAMES, *COMPACT_SHAPE, 2)).astype(np.float16)
 REFERENCE = RNG.random(SHAPE)
 
 
@@ -44,7 +46,8 @@ def open_store(folder: Path, channels: int = 1, fingerprint=None, **other) -> Co
 def write(store: CompensationStore, start: int, stop: int) -> None:
     frames = MOVIE[start:stop] if len(store.frame_shape) == 3 else MOVIE[start:stop, ..., 0]
     w = FLOW[start:stop] if store.save_w else None
-    store.write(start, frames, VALID[start:stop], STATISTICS[start:stop], w)
+    compact = COMPACT[start:stop] if store.compact_shape else None
+    store.write(start, frames, VALID[start:stop], STATISTICS[start:stop], w, compact)
 
 
 def complete(store: CompensationStore, batch: int = 8) -> None:
@@ -54,8 +57,9 @@ def complete(store: CompensationStore, batch: int = 8) -> None:
         store.save_reference(REFERENCE)
 
 
-def check_outputs(folder: Path, channels: int = 1, save_w: bool = False) -> None:
-    names = ["compensated.hdf5", "idx.hdf", "reference_frame.npy", "statistics.npz", *(["w.h5"] if save_w else [])]
+def check_outputs(folder: Path, channels: int = 1, save_w: bool = False, compact: bool = False) -> None:
+    names = ["compensated.hdf5", "idx.hdf", "reference_frame.npy", "statistics.npz"]
+    names += ["w.h5"] * save_w + ["w_compact.h5"] * compact
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     assert [verify(folder / name) for name in names] == [None] * len(names)
     with h5py.File(folder / "compensated.hdf5") as file:
@@ -70,6 +74,10 @@ def check_outputs(folder: Path, channels: int = 1, save_w: bool = False) -> None
             np.testing.assert_array_equal(file["u"], FLOW[..., 0])
             np.testing.assert_array_equal(file["v"], FLOW[..., 1])
             assert file["u"].dtype == np.float32
+    if compact:
+        with h5py.File(folder / "w_compact.h5") as file:
+            np.testing.assert_array_equal(np.stack([file["u"], file["v"]], axis=-1), COMPACT)
+            assert file["u"].dtype == np.float16
     with np.load(folder / "statistics.npz") as statistics:
         assert statistics.files == list(NAMES)
         np.testing.assert_array_equal(statistics["max_disp"], STATISTICS[:, 1])
@@ -81,10 +89,10 @@ def check_outputs(folder: Path, channels: int = 1, save_w: bool = False) -> None
 @pytest.mark.parametrize("compression", [None, "gzip", "lzf"])
 def test_outputs(tmp_path, channels, save_w, compression):
     folder = tmp_path / "Maus größer 1"
-    with open_store(folder, channels, save_w=save_w) as store:
+    with open_store(folder, channels, save_w=save_w, compact_shape=COMPACT_SHAPE if save_w else None) as store:
         complete(store)
         sizes = store.finish(compression=compression)
-    check_outputs(folder, channels, save_w)
+    check_outputs(folder, channels, save_w, compact=save_w)
     assert sizes == {path.name: path.stat().st_size for path in folder.iterdir()}
     with h5py.File(folder / "compensated.hdf5") as file:
         assert file["ch1"].compression == compression
@@ -104,13 +112,14 @@ def test_batches_cover_what_is_missing(tmp_path):
 
 def test_going_on_gives_the_same_bytes(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    with open_store(tmp_path / "straight", save_w=True) as store:
+    keep = {"save_w": True, "compact_shape": COMPACT_SHAPE}
+    with open_store(tmp_path / "straight", **keep) as store:
         complete(store)
         store.finish()
-    with open_store(tmp_path / "broken", save_w=True) as store:
+    with open_store(tmp_path / "broken", **keep) as store:
         write(store, 8, 16)
         store.save_reference(REFERENCE)
-    with open_store(tmp_path / "broken", save_w=True) as store:
+    with open_store(tmp_path / "broken", **keep) as store:
         assert store.finished == [(8, 16)]
         np.testing.assert_array_equal(store.load_reference(), REFERENCE)
         complete(store, batch=3)
@@ -137,6 +146,7 @@ def test_threads_write_at_once(tmp_path):
         {"dtype": np.float32},
         {"statistics": ("mean_disp", "mean_div")},
         {"save_w": True},
+        {"compact_shape": COMPACT_SHAPE},
         {"frame_shape": (15, 12)},
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from lib.config import load
-from lib.recording import RecordingError
+from lib.recording import RecordingError, open_recording
 from lib.simulate import simulate_session
 from scripts.align_average import align_average
 from scripts.align_recording import align_recording
@@ -23,7 +23,7 @@ from scripts.select_center import select_center
 from scripts.summarize_session import draw, raw_mean, table_row
 
 REPOSITORY = Path(__file__).parents[2]
-NOT_FRAMES = ("buffer_size", "save_w", "save_valid_idx", "save_meta_info")
+NOT_FRAMES = ("buffer_size", "save_w", "save_w_compact", "save_valid_idx", "save_meta_info")
 
 
 def options(**changes) -> dict:
@@ -171,15 +171,16 @@ def test_align_recording(tmp_path, suffix):
     w = np.zeros((20, 30, 2), np.float32)
     w[..., 0] = 2
     output = tmp_path / f"aligned{suffix}"
-    align_recording(
-        compensated=tmp_path / "compensated.hdf5",
-        output=output,
-        w=w,
-        fill=np.full((20, 30), 7.0),
-        interpolation="cubic",
-        chunk=3,
-        threads=2,
-    )
+    with open_recording(tmp_path / "compensated.hdf5") as compensated:
+        align_recording(
+            movie=compensated,
+            output=output,
+            w=w,
+            fill=np.full((20, 30), 7, np.uint16),
+            interpolation="cubic",
+            chunk=3,
+            threads=2,
+        )
     if suffix == ".tif":
         aligned = tifffile.imread(output)
     else:

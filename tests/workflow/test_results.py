@@ -35,6 +35,8 @@ def test_files_of_a_recording(finished, name):
     assert np.load(folder / "reference_frame.npy").shape == SHAPE
     np.testing.assert_array_equal(read_mask(final / f"{name}_valid_idx.png"), mask)
     assert read_mask(final / f"{name}_valid_idx_aligned.png").shape == SHAPE
+    with h5py.File(folder / "w_compact.h5") as flow:
+        assert {key: (d.shape[0], d.dtype) for key, d in flow.items()} == dict.fromkeys("uv", (FRAMES, np.float16))
     aligned = tifffile.imread(final / f"aligned_{name}.tif")
     assert (aligned.shape, aligned.dtype) == ((FRAMES, *SHAPE), np.uint16)
     with np.load(folder / "statistics.npz") as statistics:

@@ -48,6 +48,7 @@ def test_nothing_to_do_after_a_full_run(finished):
         ("compensated_outputs/a_1/temporal_average.npy", "average_recording", ["a_1"]),
         ("compensated_outputs/b ü 2/w_to_reference.npz", "align_average", ["b ü 2"]),
         ("final_results/c_3_valid_idx_aligned.png", "align_recording", ["c_3"]),
+        ("final_results/aligned_c_3.tif", "align_recording", ["c_3"]),
         ("final_results/final_valid_idx.mat", "intersect_masks", [""]),
     ],
 )
@@ -85,6 +86,24 @@ def test_changed_source(session):
     run = redo(session)
     own = of("compensate_recording", "average_recording", "align_average", "align_recording", names=["c_3"])
     assert run.jobs == own | SUMMARY | {("select_center", "")}, run.output
+
+
+def test_aligned_from_the_compensated_movies(session):
+    """It needs no displacements of the frames, so it does not ask for them, and keeps what is there."""
+    once = tifffile.imread(session / "final_results/aligned_c_3.tif").astype(float)
+    run = redo(session, config=["align_from=compensated"])
+    assert run.jobs == of("align_recording") | SUMMARY, run.output
+    twice = tifffile.imread(session / "final_results/aligned_c_3.tif").astype(float)
+    assert 0 < np.abs(once - twice).mean() < 0.1 * once.mean()
+
+
+def test_compact_flow_that_is_not_kept(fresh):
+    """It goes when the movies are aligned, and nothing misses it until a movie is."""
+    write_config(fresh, flow_options={"quality_setting": "fast", "save_w_compact": False})
+    redo(fresh)
+    assert not (fresh / "compensated_outputs/c_3/w_compact.h5").exists()
+    (fresh / "final_results/aligned_c_3.tif").unlink()
+    assert of("compensate_recording", "align_recording", names=["c_3"]) <= redo(fresh).jobs
 
 
 def test_new_center(session):

@@ -1,0 +1,107 @@
+"""Keep the flow of every frame in little space, and compose it with a second displacement.
+
+The flow is kept at the resolution that it was solved at, but at no more than half the frame's, as float16: of a 512 x
+512 frame 72 KB at preset fast, 176 KB at balanced, 262 KB at quality. Rounding costs at most 2^-11 of a component, that
+is 0.002 px at 4 px. All together, a flow comes back within 0.005 px on average, and at preset quality, which loses
+what changes from one pixel to the next, within 0.03 px: a tenth of what such a flow is wrong by.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from .estimator import level_shapes
+from .jit import kernel
+from .params import FlowParams
+from .pyramid import resample_table
+
+DTYPE = np.dtype(np.float16)
+OUTSIDE = np.float32(1e6)  # a displacement that leads out of any frame
+
+_F, _N = np.float32, np.uint64
+
+
+def compact_shape(shape: tuple[int, int], params: FlowParams) -> tuple[int, int]:
+    """Size (h, w) at which the flow of frames of `shape` (H, W) is kept."""
+    _, solved = level_shapes(shape, params)[0]
+    return tuple(min(side, -(-full // 2)) for full, side in zip(shape, solved, strict=True))
+
+
+def pack_flow(flow: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The flow (h, w, 2) float32 as it is kept: (*shape, 2) float16."""
+    limit = np.finfo(DTYPE).max
+    return np.clip(resize_flow(flow, shape), -limit, limit).astype(DTYPE)
+
+
+def unpack_flow(compact: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The flow (*shape, 2) float32 of the full frame from what `pack_flow` returned."""
+    return resize_flow(compact.astype(np.float32), shape)
+
+
+def resize_flow(flow: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A flow (h, w, 2) float32 at another size, by cubic convolution; its values stay, in pixels of the full frame."""
+    if flow.shape[:2] == tuple(shape):
+        return flow
+    (y_start, y_weight), (x_start, x_weight) = (_table(*sides) for sides in zip(flow.shape[:2], shape, strict=True))
+    out, rows = np.empty((*shape, 2), np.float32), np.empty((2, flow.shape[1]), np.float32)
+    _resize(np.ascontiguousarray(flow), y_start, y_weight, x_start, x_weight, rows, out)
+    return out
+
+
+def compose_flow(first: np.ndarray, then: np.ndarray) -> np.ndarray:
+    """The displacement (H, W, 2) that applies `first` and, from where that leads, `then`.
+
+    Its value at x is first(x) + then(x + first(x)), `then` sampled linearly. Where `first` leads out of the frame the
+    result does too, whatever `then` would be there.
+    """
+    out = np.empty_like(first)
+    _compose(first, then, out)
+    return out
+
+
+@lru_cache(maxsize=16)
+def _table(n_in: int, n_out: int) -> tuple[np.ndarray, np.ndarray]:
+    table = resample_table(n_in, n_out)
+    return table.start, table.weight
+
+
+@kernel
+def _resize(flow, y_start, y_weight, x_start, x_weight, rows, out):
+    """Interpolate along y into `rows` (2, w), then along x; tables of four taps."""
+    for y in range(out.shape[0]):
+        first = y_start[y]
+        a, b, c, d = y_weight[0, y], y_weight[1, y], y_weight[2, y], y_weight[3, y]
+        for k in range(2):
+            for x in range(flow.shape[1]):
+                rows[k, x] = (
+                    a * flow[first, x, k]
+                    + b * flow[first + 1, x, k]
+                    + c * flow[first + 2, x, k]
+                    + d * flow[first + 3, x, k]
+                )
+        for x in range(out.shape[1]):
+            i = _N(x_start[x])
+            a, b, c, d = x_weight[0, x], x_weight[1, x], x_weight[2, x], x_weight[3, x]
+            for k in range(2):
+                row = rows[k]
+                out[y, x, k] = a * row[i] + b * row[i + _N(1)] + c * row[i + _N(2)] + d * row[i + _N(3)]
+
+
+@kernel
+def _compose(first, then, out):
+    h, w = out.shape[:2]
+    for y in range(h):
+        for x in range(w):
+            px, py = _F(x) + first[y, x, 0], _F(y) + first[y, x, 1]
+            if (px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1)):
+                ix, iy = np.int64(px), np.int64(py)
+                tx, ty = px - _F(ix), py - _F(iy)
+                bx, by = _N(min(ix + 1, w - 1)), _N(min(iy + 1, h - 1))
+                ix, iy = _N(ix), _N(iy)
+                for k in range(2):
+                    top = (_F(1) - tx) * then[iy, ix, k] + tx * then[iy, bx, k]
+                    bottom = (_F(1) - tx) * then[by, ix, k] + tx * then[by, bx, k]
+                    out[y, x, k] = first[y, x, k] + (_F(1) - ty) * top + ty * bottom
+            else:
+                out[y, x, 0] = OUTSIDE
+                out[y, x, 1] = OUTSIDE
