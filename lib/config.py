@@ -3,11 +3,13 @@
 import difflib
 import json
 import os
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
 from jsonschema import Draft202012Validator
 
+from lib.saved_options import parse_options
 from lib.session import parse_span
 
 
@@ -15,7 +17,7 @@ class ConfigError(ValueError):
     """The configuration cannot be used; the message lists every problem found in it."""
 
 
-def load(config: dict, schema_path: str | Path) -> dict:
+def load(config: dict, schema_path: str | Path, warn: Callable[[str], None] | None = None) -> dict:
     """Complete a configuration with the defaults and check it.
 
     Parameters
@@ -24,6 +26,8 @@ def load(config: dict, schema_path: str | Path) -> dict:
         What the user wrote. It is not changed.
     schema_path : path
         The JSON schema with the defaults.
+    warn : function of a text, optional
+        Is told what has no effect here, or another one, in an options file that another tool saved.
 
     Returns
     -------
@@ -38,7 +42,7 @@ def load(config: dict, schema_path: str | Path) -> dict:
     schema = json.loads(Path(schema_path).read_text(encoding="utf-8"))
     config = deepcopy(config)
     if isinstance(config.get("flow_options"), str):
-        config["flow_options"] = _read_options(config["flow_options"], str(config.get("root", ".")))
+        config["flow_options"] = _read_options(config["flow_options"], str(config.get("root", ".")), warn)
     problems = _problems(config, schema)
     if not problems:
         config = _with_defaults(config, schema)
@@ -48,8 +52,8 @@ def load(config: dict, schema_path: str | Path) -> dict:
     return config
 
 
-def _read_options(path: str, root: str) -> dict:
-    """Read saved flow options: a JSON object, after lines of comment if there are any."""
+def _read_options(path: str, root: str, warn: Callable[[str], None] | None) -> dict:
+    """Read saved flow options, ours or those of pyflowreg or MATLAB: a JSON object, maybe after a header line."""
     path = Path(root, path)
     where = f"flow_options: the options file '{path}'"
     try:
@@ -57,9 +61,14 @@ def _read_options(path: str, root: str) -> dict:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{where} cannot be read: {error}. Give a mapping or the path of a JSON file.") from error
     try:
-        return json.loads(text[text.index("{") :])
+        saved = parse_options(text)
     except ValueError as error:
         raise ConfigError(f"{where} holds no JSON object ({error}). Save the options as {{...}}.") from error
+    if saved.problems:
+        raise ConfigError("\n  ".join([f"{where} cannot be used:", *saved.problems]))
+    if saved.notes and warn is not None:
+        warn(f"{where} was saved by another tool; without effect or different here: {'; '.join(saved.notes)}.")
+    return saved.options
 
 
 def _problems(config: dict, schema: dict) -> list[str]:

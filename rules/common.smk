@@ -15,7 +15,8 @@ from lib.status import mark_damage, stamp, trust
 from lib.version import KERNEL
 
 try:
-    settings = load(config, os.path.join(workflow.basedir, "config", "session.schema.json"))
+    schema = os.path.join(workflow.basedir, "config", "session.schema.json")
+    settings = load(config, schema, warn=logger.warning if workflow.is_main_process else None)
     session = open_session(settings)
 except (ConfigError, SessionError) as error:
     raise WorkflowError(str(error)) from None
