@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from lib.aligned import aligned_blocks
 from lib.compensation import default_batch
 from lib.flow import as_type
 from lib.layout import FrameFile, Region, create_hdf5, create_raw
-from lib.recording import open_recording
+from lib.recording import Recording, open_recording
 from lib.store import atomic_path
 
 logger = logging.getLogger(__name__)
@@ -26,46 +26,49 @@ FEW_LEVELS = 1024  # a movie of floats that stays below this is stretched before
 
 
 class SessionMovie:
-    """The compensated movies of a session as one movie in the common frame; a context manager.
+    """The recordings of a session as one movie in the common frame; a context manager.
 
     Parameters
     ----------
     paths
-        The compensated movies, in order.
+        The movies, in order: aligned ones, or with `fields` the compensated ones.
     fields
         Per movie the (H, W, 2) float32 backward displacement into the common frame, pixels.
     fill
-        (H, W[, C]): shown where a recording has no data.
+        (H, W[, C]), with `fields`: shown where a recording has no data.
     interpolation
-        "cubic", "linear" or "nearest".
+        "cubic", "linear" or "nearest"; with `fields`.
     threads
         Frames warped at once.
-    frame_rate
-        Hz, if the movies do not tell it, or not the true one.
+    frame_rate, pixel_size
+        Hz, and [y, x] in micrometres; None if unknown.
 
     Attributes
     ----------
     frames, height, width, channels : int
         `frames` is the sum over the recordings.
     dtype : numpy.dtype
+    movies : list of Recording
     first_frames : list of int
         Where each recording begins.
-    frame_rate : float or None
-        Hz; None if it is not given, and unknown or different between recordings.
+    frame_rate, pixel_size
+        As given.
     """
 
     def __init__(
         self,
         paths: Sequence[str | Path],
-        fields: Sequence[np.ndarray],
-        fill: np.ndarray,
+        fields: Sequence[np.ndarray] | None = None,
+        fill: np.ndarray | None = None,
         *,
         interpolation: str = "cubic",
         threads: int = 1,
         frame_rate: float | None = None,
+        pixel_size: Sequence[float] | None = None,
     ) -> None:
-        self.fields, self._fill = fields, fill
-        self._interpolation, self._threads = interpolation, threads
+        self._fields = fields
+        self._how = {"fill": fill, "interpolation": interpolation, "threads": threads}
+        self.frame_rate, self.pixel_size = frame_rate, pixel_size
         with ExitStack() as stack:
             self.movies = [stack.enter_context(open_recording(path)) for path in paths]
             self._files = stack.pop_all()
@@ -73,8 +76,6 @@ class SessionMovie:
         self.height, self.width, self.channels, self.dtype = first.height, first.width, first.channels, first.dtype
         stops = np.cumsum([movie.frames for movie in self.movies]).tolist()
         self.frames, self.first_frames = stops[-1], [0, *stops[:-1]]
-        rates = {movie.frame_rate for movie in self.movies}
-        self.frame_rate = frame_rate or (rates.pop() if len(rates) == 1 else None)
 
     def __enter__(self) -> Self:
         return self
@@ -84,10 +85,12 @@ class SessionMovie:
 
     def recording_blocks(self, index: int) -> Iterator[np.ndarray]:
         """Yield the frames of one recording in the common frame, in blocks (n, H, W, C)."""
-        movie, w = self.movies[index], self.fields[index]
-        for block in aligned_blocks(
-            movie, w, fill=self._fill, interpolation=self._interpolation, threads=self._threads
-        ):
+        movie = self.movies[index]
+        if self._fields is None:
+            blocks = _blocks(movie)
+        else:
+            blocks = aligned_blocks(movie, self._fields[index], **self._how)
+        for block in blocks:
             yield block.reshape(*block.shape[:3], self.channels)
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -99,32 +102,40 @@ class SessionMovie:
                 start += len(block)
 
     def peak(self) -> float:
-        """Return the largest magnitude in the compensated movies."""
-        largest = 0.0
-        for movie in self.movies:
-            step = default_batch(movie)
-            for start in range(0, movie.frames, step):
-                block = movie.read(start, min(start + step, movie.frames))
-                largest = max(largest, float(block.max()), -float(block.min()))
-        return largest
+        """Return the largest magnitude in the movies, as they are in their files."""
+        blocks = (block for movie in self.movies for block in _blocks(movie))
+        return max(max(float(block.max()), -float(block.min())) for block in blocks)
+
+
+def _blocks(movie: Recording) -> Iterator[np.ndarray]:
+    step = default_batch(movie)
+    for start in range(0, movie.frames, step):
+        yield movie.read(start, min(start + step, movie.frames))
+
+
+def read_field(path: str | Path) -> np.ndarray:
+    """Read `w_to_reference.npz`: the (H, W, 2) displacement into the common frame."""
+    with np.load(path) as field:
+        return np.stack([field["u"], field["v"]], axis=-1)
 
 
 def open_session_movie(
-    *,
-    movies: Sequence[str],
-    fields: Sequence[str],
-    center: str,
-    interpolation: str,
-    threads: int,
-    frame_rate: float | None = None,
+    movies: Sequence[str], fields: Sequence[str] | None = None, center: str | None = None, **how: Any
 ) -> SessionMovie:
-    """Open a session's movie from files: compensated movies, `w_to_reference.npz` each, and the center's average."""
-    displacements = []
-    for path in fields:
-        with np.load(path) as field:
-            displacements.append(np.stack([field["u"], field["v"]], axis=-1))
-    how = {"interpolation": interpolation, "threads": threads, "frame_rate": frame_rate}
-    return SessionMovie(movies, displacements, np.load(center), **how)
+    """Open a session's movie from files.
+
+    Parameters
+    ----------
+    movies
+        The movies in the common frame; or with `fields` the compensated ones.
+    fields, center
+        Per compensated movie its `w_to_reference.npz`, and the center's average.
+    how
+        See `SessionMovie`.
+    """
+    if not fields:
+        return SessionMovie(movies, **how)
+    return SessionMovie(movies, [read_field(path) for path in fields], np.load(center), **how)
 
 
 @contextmanager
@@ -263,7 +274,7 @@ def write_traces(movie: SessionMovie, path: str | Path, mask: np.ndarray, names:
         "recordings": list(names),
         "first_frames": np.array(movie.first_frames, np.int64),
     }
-    scales = movie.movies[0].scales | {"frame_rate": movie.frame_rate}
+    scales = {"frame_rate": movie.frame_rate, "pixel_size": movie.pixel_size}
     attributes = {key: value for key, value in scales.items() if value is not None}
     channels = {f"ch{c + 1}": (movie.frames, len(rows)) for c in range(movie.channels)}
     with frame_file(path, lambda t: create_hdf5(t, channels, movie.dtype, attributes, arrays)) as file:

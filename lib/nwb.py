@@ -32,7 +32,8 @@ class NwbRecording:
     """What the NWB file says of a recording beside its corrected movie.
 
     `source` is the raw file, which the NWB file points to, and `frames` how many it has; `translation` (T, 2) is the
-    mean x and y shift, pixels, that takes each corrected frame to the common frame; `flow` is the path of `w.h5`, None
+    mean x and y shift, pixels, that takes each corrected frame to the common frame; `field` (H, W, 2) is the backward
+    displacement of the whole recording into the common frame; `flow` is the path of `w.h5`, None
     if the displacement of every frame was not kept.
     """
 
@@ -40,6 +41,7 @@ class NwbRecording:
     source: str
     frames: int
     translation: np.ndarray
+    field: np.ndarray
     flow: str | None
 
     @property
@@ -114,7 +116,7 @@ def write_nwb(
                 **timing,
             )
             module.add(series)
-        for key, component in zip("uv", np.moveaxis(movie.fields[i], -1, 0), strict=True):
+        for key, component in zip("uv", np.moveaxis(recording.field, -1, 0), strict=True):
             axis = {"u": "x", "v": "y"}[key]
             text = f"Backward displacement of {recording.name} into the common frame along {axis}, pixels"
             fields.append(GrayscaleImage(name=f"{label}_{key}", data=component.T, description=text))

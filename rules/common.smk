@@ -119,22 +119,27 @@ def read_center(path, mtime_ns):
         return json.load(file)["center"]
 
 
-def given_rate(wildcards):
-    """The frame rate of the compensated frames, Hz, if the settings give it."""
-    rate = settings["export"]["frame_rate"]
-    return rate and rate / options["bin_size"]
+def export_movie(wildcards):
+    """How the session's movie is read: scales as the settings or the files tell, of the compensated frames."""
+    rates = {recording.frame_rate for recording in session.recordings}
+    sizes = {recording.pixel_size for recording in session.recordings}
+    rate = settings["export"]["frame_rate"] or (rates.pop() if len(rates) == 1 else None)
+    return {
+        "frame_rate": rate and rate / options["bin_size"],
+        "pixel_size": sizes.pop() if len(sizes) == 1 else None,
+        "interpolation": options["interpolation_method"],
+    }
 
 
 def nwb_facts(wildcards):
     """What an NWB file must say of the session, or may."""
-    facts, rates = dict(settings["export"]), {recording.frame_rate for recording in session.recordings}
-    facts["raw_frame_rate"] = facts.pop("frame_rate") or (rates.pop() if len(rates) == 1 else None)
-    missing = [key for key in ("session_start_time", "raw_frame_rate") if not facts[key]]
+    rate = export_movie(wildcards)["frame_rate"]
+    facts = settings["export"] | {"frame_rate": rate and float(rate * options["bin_size"])}
+    missing = [f"export.{key}" for key in ("session_start_time", "frame_rate") if not facts[key]]
     if missing:
         raise WorkflowError(
             "export_nwb: NWB files must say when the session began and how many frames a second has; give "
-            + " and ".join(f"export.{key.removeprefix('raw_')}" for key in missing)
-            + " in the settings."
+            f"{' and '.join(missing)} in the settings."
         )
     return facts
 

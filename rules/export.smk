@@ -1,9 +1,10 @@
 # The session in the formats of other tools. Nothing here is made unless it is asked for: `snakemake export_traces`.
 
-# What every export reads, and what its result depends on.
+# Aligned movies where there are any; else the compensated ones are warped on the way.
 EXPORT_INPUT = {
-    "compensated": session.paths("compensated"),
-    "to_reference": session.paths("to_reference"),
+    "movies": session.paths(ALIGNED_MOVIE or "compensated"),
+    "fields": [] if ALIGNED_MOVIE else session.paths("to_reference"),
+    "center": [] if ALIGNED_MOVIE else center_average,
     "mask": session.path("final_png"),
 }
 
@@ -12,7 +13,6 @@ rule export_suite2p:
     """For suite2p: the session in the common frame as a registered movie, cropped to the session mask."""
     input:
         **EXPORT_INPUT,
-        center=center_average,
     output:
         movie=session.path("suite2p", file="data.bin"),
         second=[session.path("suite2p", file="data_chan2.bin")] if session.channels > 1 else [],
@@ -32,8 +32,7 @@ rule export_suite2p:
         runtime=lambda wildcards, attempt: resources.export_minutes(session.recordings, attempt),
     params:
         names=session.names,
-        frame_rate=given_rate,
-        interpolation=options["interpolation_method"],
+        movie=export_movie,
         kernel=KERNEL,
     script:
         "../scripts/export_suite2p.py"
@@ -43,7 +42,6 @@ rule export_caiman:
     """For CaImAn: the session in the common frame as memory maps in order F, one per channel."""
     input:
         **EXPORT_INPUT,
-        center=center_average,
     output:
         [
             session.path(
@@ -66,7 +64,7 @@ rule export_caiman:
         mem_mb=lambda wildcards, attempt: resources.export_mb(session.recordings, attempt),
         runtime=lambda wildcards, attempt: resources.export_minutes(session.recordings, attempt),
     params:
-        interpolation=options["interpolation_method"],
+        movie=export_movie,
         kernel=KERNEL,
     script:
         "../scripts/export_caiman.py"
@@ -76,7 +74,6 @@ rule export_traces:
     """For your own analysis: HDF5 with a matrix of frames by pixels that are valid everywhere."""
     input:
         **EXPORT_INPUT,
-        center=center_average,
     output:
         traces=session.path("traces"),
     log:
@@ -91,8 +88,7 @@ rule export_traces:
         runtime=lambda wildcards, attempt: resources.export_minutes(session.recordings, attempt),
     params:
         names=session.names,
-        frame_rate=given_rate,
-        interpolation=options["interpolation_method"],
+        movie=export_movie,
         kernel=KERNEL,
     script:
         "../scripts/export_traces.py"
@@ -102,7 +98,8 @@ rule export_nwb:
     """For NWB (DANDI): every recording's corrected movie with its shifts, displacements and the session mask."""
     input:
         **EXPORT_INPUT,
-        center=center_average,
+        average=center_average,
+        to_reference=session.paths("to_reference"),
         statistics=nwb_statistics,
         flows=session.paths("flow") if options["save_w"] else [],
     output:
@@ -120,8 +117,7 @@ rule export_nwb:
     params:
         recordings=[(recording.name, recording.path, recording.frames) for recording in session.recordings],
         facts=nwb_facts,
-        bin_size=options["bin_size"],
-        interpolation=options["interpolation_method"],
+        movie=export_movie,
         kernel=KERNEL,
     script:
         "../scripts/export_nwb.py"

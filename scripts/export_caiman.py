@@ -18,11 +18,11 @@ def main(snakemake):
     with (
         job_log(snakemake.log[0]),
         open_session_movie(
-            movies=snakemake.input.compensated,
-            fields=snakemake.input.to_reference,
-            center=snakemake.input.center,
-            interpolation=snakemake.params.interpolation,
+            snakemake.input.movies,
+            snakemake.input.get("fields"),
+            snakemake.input.get("center"),
             threads=snakemake.threads,
+            **snakemake.params.movie,
         ) as movie,
     ):
         export_caiman(movie=movie, outputs=list(snakemake.output), mask=read_mask(snakemake.input.mask))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.export import SessionMovie, check_mask, open_session_movie
+from lib.export import SessionMovie, check_mask, open_session_movie, read_field
 from lib.logs import job_log
 from lib.masks import read_mask
 from lib.nwb import NwbRecording, write_nwb
@@ -19,10 +19,10 @@ def export_nwb(
     recordings: list[tuple[str, str, int]],
     statistics: list[str],
     flows: list[str],
+    fields: list[np.ndarray],
     mask: np.ndarray,
     average: np.ndarray,
     facts: dict,
-    bin_size: int = 1,
 ) -> None:
     """Write `movie` and what belongs to it to `output`.
 
@@ -34,28 +34,28 @@ def export_nwb(
         Name, raw file and number of raw frames.
     statistics, flows : list of path
         Per recording statistics.npz, and w.h5 or nothing at all.
+    fields : list of (H, W, 2) float32
+        Per recording its displacement into the common frame, pixels.
     mask, average : (H, W) bool, (H, W[, C])
         The session's mask and the center's average.
     facts : dict
-        The keys of `export` in the configuration, `raw_frame_rate` instead of `frame_rate`.
-    bin_size : int
-        Raw frames per frame of `movie`.
+        The keys of `export` in the configuration; `frame_rate` is that of the raw recordings.
     """
     check_mask(mask)
     began = datetime.fromisoformat(facts["session_start_time"])
     about = facts | {
         "session_start_time": began if began.tzinfo else began.astimezone(),
-        "frame_rate": facts["raw_frame_rate"] / bin_size,
-        "raw_frame_rate": float(facts["raw_frame_rate"]),
+        "frame_rate": movie.frame_rate,
+        "raw_frame_rate": facts["frame_rate"],
     }
     described = []
     for i, (name, source, frames) in enumerate(recordings):
         with np.load(statistics[i]) as values:
             within = np.stack([values["translation_x"], values["translation_y"]], axis=-1)
-        between = movie.fields[i].mean(axis=(0, 1), dtype=np.float64)
+        between = fields[i].mean(axis=(0, 1), dtype=np.float64)
         # displacements are backward, NWB wants what moves the frame
         shift = -(within + between)
-        described.append(NwbRecording(name, source, frames, shift, flows[i] if flows else None))
+        described.append(NwbRecording(name, source, frames, shift, fields[i], flows[i] if flows else None))
     with Progress(movie.frames, "NWB") as progress:
         write_nwb(movie, output, recordings=described, mask=mask, average=average, about=about, progress=progress)
 
@@ -65,11 +65,11 @@ def main(snakemake):
     with (
         job_log(snakemake.log[0]),
         open_session_movie(
-            movies=given.compensated,
-            fields=given.to_reference,
-            center=given.center,
-            interpolation=params.interpolation,
+            given.movies,
+            given.get("fields"),
+            given.get("center"),
             threads=snakemake.threads,
+            **snakemake.params.movie,
         ) as movie,
     ):
         export_nwb(
@@ -78,10 +78,10 @@ def main(snakemake):
             recordings=params.recordings,
             statistics=given.statistics,
             flows=given.get("flows") or [],
+            fields=[read_field(path) for path in given.to_reference],
             mask=read_mask(given.mask),
-            average=np.load(given.center),
+            average=np.load(given.average),
             facts=params.facts,
-            bin_size=params.bin_size,
         )
 
 

@@ -19,11 +19,10 @@ H, W = 24, 30
 FRAMES = (5, 7)
 
 
-def write_movie(path, movie, **attributes):
+def write_movie(path, movie):
     with h5py.File(path, "w") as file:
         for c in range(movie.shape[3]):
             file[f"ch{c + 1}"] = movie[..., c]
-        file.attrs.update(attributes)
     return path
 
 
@@ -43,8 +42,8 @@ def rng():
 @pytest.fixture
 def movie(parts, tmp_path):
     movies, fields = parts
-    paths = [write_movie(tmp_path / f"{i}.hdf5", m, frame_rate=30.0) for i, m in enumerate(movies)]
-    with SessionMovie(paths, fields, np.full((H, W, 2), 7.0), threads=2) as opened:
+    paths = [write_movie(tmp_path / f"{i}.hdf5", m) for i, m in enumerate(movies)]
+    with SessionMovie(paths, fields, np.full((H, W, 2), 7.0), threads=2, frame_rate=30.0) as opened:
         yield opened
 
 
@@ -71,21 +70,22 @@ def test_session_movie_is_the_recordings_in_order(movie, parts, expected):
     assert [start for start, _ in movie.blocks()] == [0, 5]
 
 
-def test_session_movie_from_files(parts, tmp_path):
-    movies, fields = parts
-    paths = [write_movie(tmp_path / f"{i}.hdf5", m[..., :1], frame_rate=10.0 * i) for i, m in enumerate(movies, 1)]
-    np.save(tmp_path / "average.npy", np.full((H, W), 7.0))
+def test_session_movie_from_files(movie, parts, expected, tmp_path):
+    """Compensated movies with their displacements, or movies that are aligned already."""
+    fields = parts[1]
+    np.save(tmp_path / "average.npy", np.full((H, W, 2), 7.0))
     for i, w in enumerate(fields):
         np.savez(tmp_path / f"{i}.npz", u=w[..., 0], v=w[..., 1])
-    with open_session_movie(
-        movies=paths,
-        fields=[tmp_path / "0.npz", tmp_path / "1.npz"],
-        center=tmp_path / "average.npy",
-        interpolation="linear",
-        threads=1,
-    ) as movie:
-        assert movie.frame_rate is None  # they differ
-        assert all(block.shape[3] == 1 for _, block in movie.blocks())
+    paths = [opened.path for opened in movie.movies]
+    stops = [*movie.first_frames[1:], movie.frames]
+    aligned = [
+        write_movie(tmp_path / f"aligned_{i}.h5", expected[start:stop])
+        for i, (start, stop) in enumerate(zip(movie.first_frames, stops, strict=True))
+    ]
+    warped = open_session_movie(paths, [tmp_path / "0.npz", tmp_path / "1.npz"], tmp_path / "average.npy", threads=1)
+    for opened in (warped, open_session_movie(aligned)):
+        with opened as again:
+            np.testing.assert_array_equal(np.concatenate([block for _, block in again.blocks()]), expected)
 
 
 def brute_force(mask):

@@ -1,5 +1,6 @@
 """The NWB file holds the session, and the tools of NWB find nothing wrong with it."""
 
+import dataclasses
 from datetime import UTC, datetime
 
 import h5py
@@ -38,10 +39,10 @@ def written(channels, tmp_path):
             file["u"], file["v"] = rng.random((2, n, H, W), dtype=np.float32)
         tifffile.imwrite(tmp_path / f"{name}.tif", frames[..., 0], photometric="minisblack")
         shift = rng.normal(size=(n, 2))
-        recordings.append(NwbRecording(name, str(tmp_path / f"{name}.tif"), n, shift, str(flow)))
+        field = rng.normal(size=(H, W, 2)).astype(np.float32)
+        recordings.append(NwbRecording(name, str(tmp_path / f"{name}.tif"), n, shift, field, str(flow)))
     mask = np.zeros((H, W), bool)
     mask[2:9, 3:20] = True
-    fields = [np.zeros((H, W, 2), np.float32), rng.normal(size=(H, W, 2)).astype(np.float32)]
     average = rng.random((H, W, channels)).squeeze()
     about = {
         "frame_rate": 15.0,
@@ -56,14 +57,14 @@ def written(channels, tmp_path):
         "lab": None,
     }
     path = tmp_path / "results" / "session.nwb"
-    with SessionMovie(paths, fields, average) as movie:
+    with SessionMovie(paths) as movie:
         write_nwb(movie, path, recordings=recordings, mask=mask, average=average, about=about)
         aligned = [np.concatenate(list(movie.recording_blocks(i))) for i in range(2)]
-    return path, aligned, recordings, mask, fields
+    return path, aligned, recordings, mask
 
 
 def test_content(written, channels):
-    path, aligned, recordings, mask, fields = written
+    path, aligned, recordings, mask = written
     nwb = read_nwb(path)
     module = nwb.processing["ophys"]
     for i, (recording, label) in enumerate(zip(recordings, ("day 1", "b_ü"), strict=True)):
@@ -80,7 +81,9 @@ def test_content(written, channels):
             for axis, key in enumerate("uv"):
                 kept = module[f"{label}_flow"].data[..., axis]
                 np.testing.assert_array_equal(kept.transpose(0, 2, 1), flow[key][:])
-                np.testing.assert_array_equal(module["displacement"][f"{label}_{key}"].data[:].T, fields[i][..., axis])
+                np.testing.assert_array_equal(
+                    module["displacement"][f"{label}_{key}"].data[:].T, recording.field[..., axis]
+                )
     np.testing.assert_array_equal(module["session"]["session_mask"].data[:].T > 0, mask)
     assert nwb.subject.subject_id == "mouse7" and nwb.experimenter == ("Curie, Marie",) and nwb.lab is None
 
@@ -93,9 +96,9 @@ def test_nwb_finds_nothing_wrong(written):
 
 
 def test_a_failure_leaves_no_file(written, monkeypatch):
-    path, aligned, recordings, mask, fields = written
+    path, aligned, recordings, mask = written
     path.unlink()
-    bad = [NwbRecording(r.name, r.source, r.frames, r.translation, str(path.parent / "no.h5")) for r in recordings]
+    bad = [dataclasses.replace(recording, flow=str(path.parent / "no.h5")) for recording in recordings]
     movies = [path.parent.parent / f"{name}.hdf5" for name in NAMES]
     about = {
         "frame_rate": 1.0,
@@ -104,6 +107,6 @@ def test_a_failure_leaves_no_file(written, monkeypatch):
         "session_description": "x",
     }
     average = np.zeros(aligned[0].shape[1:]).squeeze()
-    with SessionMovie(movies, fields, average) as movie, pytest.raises(OSError):
+    with SessionMovie(movies) as movie, pytest.raises(OSError):
         write_nwb(movie, path, recordings=bad, mask=mask, average=average, about=about)
     assert list(path.parent.iterdir()) == []

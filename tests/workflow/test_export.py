@@ -95,6 +95,15 @@ def test_nwb(exported, aligned):
         np.testing.assert_allclose(stack.xy_translation.data[:], np.stack(shift, axis=-1), atol=1e-6)
 
 
+def test_without_aligned_movies(exported, tmp_path):
+    """Then the compensated movies are warped on the way: a second interpolation, but the same view."""
+    folder = shutil.copytree(exported, tmp_path / "session")
+    run = snakemake(folder, "export_traces", config=["align_output_format=none"])
+    assert run.returncode == 0 and ("export_traces", "") in run.jobs, run.output
+    traces = [h5py.File(place / "final_results" / "traces.h5")["ch1"][:].mean(axis=0) for place in (exported, folder)]
+    assert 0.99 < np.corrcoef(*traces)[0, 1] < 1
+
+
 def test_nwb_says_at_once_what_it_needs(finished):
     run = snakemake(finished, "-n", "export_nwb")
     assert run.returncode != 0 and not run.jobs
