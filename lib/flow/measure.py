@@ -14,19 +14,21 @@ STATISTICS = (
     "translation_y",
     "valid_fraction",
     "correlation",
+    "nonrigid",
 )
 
 
 @kernel
 def _flow_measures(w, out):
     h, width = w.shape[:2]
-    total, sum_u, sum_v, divergence, largest = _D(0), _D(0), _D(0), _D(0), _F(0)
+    total, squares, sum_u, sum_v, divergence, largest = _D(0), _D(0), _D(0), _D(0), _D(0), _F(0)
     for y in range(h):
-        row, row_u, row_v, row_divergence = _F(0), _F(0), _F(0), _F(0)
+        row, row_squares, row_u, row_v, row_divergence = _F(0), _F(0), _F(0), _F(0), _F(0)
         for x in range(width):
             u, v = w[y, x, 0], w[y, x, 1]
             square = u * u + v * v
             row += np.sqrt(square)
+            row_squares += square
             row_u += u
             row_v += v
             largest = max(largest, square)
@@ -34,6 +36,7 @@ def _flow_measures(w, out):
             for x in range(1, width - 1):
                 row_divergence += abs(w[y, x + 1, 0] - w[y, x - 1, 0] + w[y + 1, x, 1] - w[y - 1, x, 1])
         total += row
+        squares += row_squares
         sum_u += row_u
         sum_v += row_v
         divergence += row_divergence
@@ -42,14 +45,16 @@ def _flow_measures(w, out):
     out[2] = 0.5 * divergence / max((h - 2) * (width - 2), 1)
     out[3] = sum_u / (h * width)
     out[4] = sum_v / (h * width)
+    out[5] = np.sqrt(max(squares / (h * width) - out[3] ** 2 - out[4] ** 2, _D(0)))
 
 
 def flow_measures(w: np.ndarray) -> np.ndarray:
-    """Mean and largest displacement, mean absolute divergence, mean u and mean v of a flow (H, W, 2) float32.
+    """Mean and largest displacement, mean absolute divergence, mean u and mean v of a flow (H, W, 2) float32, and its
+    root mean square deviation from that mean.
 
     Pixels, and pixels per pixel for the divergence (central differences, border left out); float64.
     """
-    out = np.empty(5)
+    out = np.empty(6)
     _flow_measures(w, out)
     return out
 
@@ -94,9 +99,8 @@ def statistics(w: np.ndarray, valid: np.ndarray, registered: np.ndarray, referen
 
     Mean and largest displacement; mean absolute divergence; length and components of the mean displacement (all in
     pixels, divergence in pixels per pixel); fraction of valid pixels; Pearson correlation of the registered frame with
-    the reference over valid pixels, 0 where either is constant.
+    the reference over valid pixels, 0 where either is constant; root mean square of what is not translation, pixels.
     """
-    mean, largest, divergence, x, y = flow_measures(w)
-    return np.array(
-        [mean, largest, divergence, np.hypot(x, y), x, y, valid.mean(), correlation(registered, reference, valid)]
-    )
+    mean, largest, divergence, x, y, nonrigid = flow_measures(w)
+    likeness = correlation(registered, reference, valid)
+    return np.array([mean, largest, divergence, np.hypot(x, y), x, y, valid.mean(), likeness, nonrigid])

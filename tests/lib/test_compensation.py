@@ -179,12 +179,12 @@ def test_statistics_by_hand():
     numbers = dict(zip(STATISTICS, statistics(w, valid_mask(w), 2 * image + 1, image), strict=True))
     assert numbers["mean_disp"] == numbers["max_disp"] == numbers["mean_translation"] == 5
     assert (numbers["translation_x"], numbers["translation_y"], numbers["mean_div"]) == (3, -4, 0)
+    assert numbers["nonrigid"] == 0
     assert numbers["valid_fraction"] == pytest.approx(5 * 2 / 48)
     assert numbers["correlation"] == pytest.approx(1)
     w[..., 0] = np.arange(8) * 0.5
-    assert dict(zip(STATISTICS, statistics(w, valid_mask(w), image, image), strict=True))["mean_div"] == pytest.approx(
-        0.5
-    )
+    numbers = dict(zip(STATISTICS, statistics(w, valid_mask(w), image, image), strict=True))
+    assert numbers["mean_div"] == pytest.approx(0.5) and numbers["nonrigid"] == pytest.approx(w[..., 0].std())
     flat = statistics(w, np.zeros((6, 8), bool), image, image)
     assert np.isfinite(flat).all()
 
