@@ -86,7 +86,7 @@ def _explain(error, config: dict, schema: dict) -> list[str]:
         return [_unknown(keys, key, known) for key in error.instance if key not in known]
     found = config
     for key in keys:
-        found, schema = found[key], schema["properties"][key]
+        found, schema = found[key], schema.get("properties", {}).get(key, schema)  # names that the user gives
     return [f"{'.'.join(keys)}: found {found!r}, allowed is {schema['allowed']}."]
 
 

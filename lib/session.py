@@ -4,8 +4,6 @@ Standard library only, because every job on a cluster parses the workflow again:
 when they are new or changed.
 """
 
-import glob
-import json
 import os
 import re
 from collections import Counter
@@ -13,7 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lib.version import HEADERS
+from lib.discovery import SessionError, find_sources
+from lib.header import Header, select
+from lib.headers import Found, read_all
+
+__all__ = ["RecordingInfo", "Session", "SessionError", "open_session", "parse_span"]
 
 # Every file of the results. `session.path` fills in the folders and, for files of a recording, its name.
 FILES = {
@@ -52,13 +54,33 @@ FILES = {
 COMMON = ("height", "width", "channels", "dtype")
 
 
-class SessionError(ValueError):
-    """The recordings cannot be used; the message lists every problem found."""
-
-
 @dataclass(frozen=True)
 class RecordingInfo:
-    """One recording: its name (the file's stem), its file, and what the file's header says."""
+    """One recording: its name, its files, and what is used of them.
+
+    Attributes
+    ----------
+    name : str
+        The stem of its file, if it has one file and one plane.
+    path : str
+        What `lib.recording.open_recording` opens: the file, or the list of several files.
+    bytes : int
+        Of all files.
+    frames, height, width, channels : int
+        Of what is used.
+    dtype : str
+    frame_rate : float or None
+        Hz; None where the files do not tell.
+    pixel_size : (float, float) or None
+        [y, x], micrometres.
+    plane : int or None
+        From 1; None where there is only one.
+    channel_names : tuple of str
+    files : tuple of str
+        All files with images.
+    header : Header or None
+        What the files say.
+    """
 
     name: str
     path: str
@@ -68,8 +90,17 @@ class RecordingInfo:
     width: int
     channels: int
     dtype: str
-    frame_rate: float | None = None  # Hz; None where the file does not tell
-    pixel_size: tuple[float, float] | None = None  # [y, x], micrometres
+    frame_rate: float | None = None
+    pixel_size: tuple[float, float] | None = None
+    plane: int | None = None
+    channel_names: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    header: Header | None = None
+
+    @property
+    def label(self) -> str:
+        """What users call it: the name of the file, if it is the only one and has one plane."""
+        return Path(self.files[0]).name if len(self.files) == 1 and self.plane is None else self.name
 
     @property
     def facts(self) -> dict:
@@ -91,6 +122,7 @@ class Session:
     center: str  # "middle", "auto" or the name of a recording
     reference_image: str | None  # the reference of all recordings, if it is a given image
     recordings: tuple[RecordingInfo, ...]
+    opening: dict  # how all recordings are opened: `dataset` and `channels` of the configuration
 
     @cached_property
     def by_name(self) -> dict[str, RecordingInfo]:
@@ -115,6 +147,10 @@ class Session:
         if self.center == "middle":
             return self.names[(len(self.names) + 1) // 2 - 1]
         return None if self.center == "auto" else self.center
+
+    def reading(self, recording: RecordingInfo) -> dict:
+        """Return how `lib.recording.open_recording` is to read a recording, its path apart."""
+        return self.opening | {"plane": recording.plane}
 
     def path(self, kind: str, recording: str = "{recording}", **fields) -> str:
         """Return the path of a kind of file; without a recording, the pattern with Snakemake's wildcard.
@@ -145,119 +181,76 @@ def open_session(config: dict) -> Session:
     """
     root = os.path.normpath(config["root"])
     folders = {key: os.path.normpath(os.path.join(root, config[key])) for key in ("output_root", "final_results")}
-    sources = find_recordings(root, config["pattern"], exclude=tuple(folders.values()))
-    headers, problems = _read_headers(sources, Path(folders["output_root"], ".headers.json"), config["dataset"])
-    recordings = tuple(
-        RecordingInfo(Path(path).stem, path, **headers[path]) for path in sorted(headers, key=lambda p: Path(p).stem)
+    sources, problems = find_sources(
+        root,
+        pattern=config["pattern"],
+        recordings=config["recordings"],
+        channel_pattern=config["channel_pattern"],
+        exclude=tuple(folders.values()),
     )
-    problems += _name_problems(sources)
+    found, unreadable = read_all(sources, folders["output_root"], config["dataset"])
+    recordings, unfit = _recordings(found, config["channels"], config["planes"])
+    problems += unreadable + unfit
     problems += _header_problems(recordings)
-    problems += _config_problems(config, recordings, sources)
+    unread = {source.name for source in sources} - {entry.source.name for entry in found}
+    problems += _config_problems(config, recordings, unread)
     if problems:
         raise SessionError("\n  ".join([f"The recordings in '{root}' cannot be processed:", *problems]))
     center = config["center"]
     if center not in ("middle", "auto"):
-        center = next(r.name for r in recordings if center in (r.name, Path(r.path).name))
+        center = next(r.name for r in recordings if center in (r.name, r.label))
     return Session(
         root=root,
         center=center,
         reference_image=_reference_image(config, root),
         recordings=recordings,
+        opening={key: config[key] for key in ("dataset", "channels")},
         **folders,
     )
 
 
-def find_recordings(root: str, pattern: str | list[str], exclude: tuple[str, ...] = ()) -> list[str]:
-    """Return the files in `root` that match, sorted, leaving out those inside the folders `exclude`.
-
-    Raises
-    ------
-    SessionError
-        `root` is no folder, or nothing matches.
-    """
-    if not os.path.isdir(root):
-        raise SessionError(
-            f"root: the session folder '{root}' ({os.path.abspath(root)}) does not exist. "
-            "Set 'root' to the folder that holds the recordings."
-        )
-    patterns = [pattern] if isinstance(pattern, str) else pattern
-    found = {
-        os.path.normpath(os.path.join(root, match))
-        for pattern in patterns
-        for match in glob.glob(pattern, root_dir=root, recursive=True)
-    }
-    results = tuple(os.path.join(folder, "") for folder in exclude)
-    sources = sorted(path for path in found if os.path.isfile(path) and not path.startswith(results))
-    if not sources:
-        raise SessionError(
-            f"pattern: no recording in '{root}' ({os.path.abspath(root)}) matches "
-            f"{' or '.join(map(repr, patterns))}. Set 'root' to the folder that holds the recordings and "
-            "'pattern' to their names."
-        )
-    return sources
-
-
-def _read_headers(sources: list[str], cache: Path, dataset) -> tuple[dict[str, dict], list[str]]:
-    """Return {path: header} and problems; files with the remembered size and time are not opened again."""
-    try:
-        remembered = json.loads(cache.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # a first run, or a damaged file: read the headers again
-        remembered = []
-    known = {
-        (e["path"], e["bytes"], e["mtime_ns"], str(e["dataset"])): e["header"]
-        for e in remembered
-        if e.get("version") == HEADERS
-    }
-    entries, headers, problems = [], {}, []
-    for path in sources:
-        stat = os.stat(path)
-        header = known.get((path, stat.st_size, stat.st_mtime_ns, str(dataset)))
-        if header is None:
-            from lib.recording import (
-                RecordingError,
-                read_header,
-            )  # NumPy and HDF5, only if there is something new
-
+def _recordings(
+    found: list[Found], channels: int | list | None, planes: int | str | None
+) -> tuple[tuple[RecordingInfo, ...], list[str]]:
+    """Return what is to be used of the files, a recording per plane if they are to be split, and problems."""
+    recordings, problems = [], []
+    for entry in found:
+        header, path = entry.header, entry.source.files[0]
+        problems += [
+            f"{path}: its set of files contains {name}, which is a recording of its own here; narrow 'pattern' to the "
+            "first file of every set."
+            for name in header.companions
+            if any(name in other.source.files for other in found)
+        ]
+        wanted = planes
+        if planes == "split" or (planes == 1 and header.planes == 1):
+            wanted = None
+        split = planes == "split" and header.planes > 1
+        for plane in range(1, header.planes + 1) if split else [wanted]:
             try:
-                header = read_header(path, dataset=dataset).as_dict()
-            except RecordingError as error:
-                problems.append(str(error))
-                continue
-        entries.append(
-            {
-                "version": HEADERS,
-                "path": path,
-                "bytes": stat.st_size,
-                "mtime_ns": stat.st_mtime_ns,
-                "dataset": dataset,
-                "header": header,
-            }
-        )
-        headers[path] = {"bytes": stat.st_size} | {key: header[key] for key in ("frames", *COMMON, "frame_rate")}
-        headers[path]["pixel_size"] = None if header["pixel_size"] is None else tuple(header["pixel_size"])
-    if entries != remembered:
-        from lib.store import write_json
-
-        write_json(cache, entries)
-    return headers, problems
-
-
-def _name_problems(sources: list[str]) -> list[str]:
-    problems = []
-    stems = Counter(Path(path).stem for path in sources)
-    for stem, count in stems.items():
-        if count > 1:
-            paths = ", ".join(path for path in sources if Path(path).stem == stem)
-            problems.append(
-                f"{paths}: {count} recordings share the stem '{stem}', so their results would overwrite each "
-                "other; rename them or narrow 'pattern'."
+                chosen = select(header, channels, plane)
+            except ValueError as error:
+                problems.append(f"{path} {error}.")
+                break
+            recordings.append(
+                RecordingInfo(
+                    f"{entry.source.name}_plane{plane}" if split else entry.source.name,
+                    entry.path,
+                    bytes=entry.bytes,
+                    frames=chosen.frames,
+                    height=header.height,
+                    width=header.width,
+                    channels=len(chosen.channels),
+                    dtype=header.dtype,
+                    frame_rate=chosen.frame_rate,
+                    pixel_size=header.pixel_size,
+                    plane=plane,
+                    channel_names=chosen.names,
+                    files=entry.source.files,
+                    header=header,
+                )
             )
-    for path in sources:
-        if set(path) & set("{}\n"):
-            problems.append(f"{path!r}: names with {{, }} or line breaks cannot be used; rename the file or folder.")
-        if Path(path).stem == "final":
-            problems.append(f"{path}: 'final' is the name of the session's own mask; rename the recording.")
-    return problems
+    return tuple(sorted(recordings, key=lambda recording: recording.name)), problems
 
 
 def _header_problems(recordings: tuple[RecordingInfo, ...]) -> list[str]:
@@ -268,7 +261,7 @@ def _header_problems(recordings: tuple[RecordingInfo, ...]) -> list[str]:
         if len(counts) > 1:
             usual, count = counts.most_common(1)[0]
             problems += [
-                f"{r.path}: {key} is {getattr(r, key)}, but {usual} in {count} of {len(recordings)} "
+                f"{r.files[0]}: {key} is {getattr(r, key)}, but {usual} in {count} of {len(recordings)} "
                 "recordings; all must be alike: move it elsewhere, convert it or narrow 'pattern'."
                 for r in recordings
                 if getattr(r, key) != usual
@@ -289,14 +282,15 @@ def _reference_image(config: dict, root: str) -> str | None:
     return os.path.normpath(os.path.join(root, frames))
 
 
-def _config_problems(config: dict, recordings: tuple[RecordingInfo, ...], sources: list[str]) -> list[str]:
-    """Name the settings that do not fit the recordings."""
+def _config_problems(config: dict, recordings: tuple[RecordingInfo, ...], unread: set[str]) -> list[str]:
+    """Name the settings that do not fit the recordings, or those whose files cannot be read."""
     problems = []
     center, options = config["center"], config["flow_options"]
-    if center not in ("middle", "auto", *(n for p in sources for n in (Path(p).stem, Path(p).name))):
-        names = ", ".join(Path(path).name for path in sources[:20]) + (", ..." if len(sources) > 20 else "")
+    shown = [r.label for r in recordings]
+    if not {center, Path(center).stem} & {"middle", "auto", *shown, *(r.name for r in recordings), *unread}:
         problems.append(
-            f"center: '{center}' is not among the recordings; allowed are 'middle', 'auto' or one of {names}."
+            f"center: '{center}' is not among the recordings; allowed are 'middle', 'auto' or one of "
+            f"{', '.join(shown[:20])}{', ...' if len(shown) > 20 else ''}."
         )
     image = _reference_image(config, config["root"])
     if image and not os.path.isfile(image):

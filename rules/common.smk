@@ -75,6 +75,11 @@ def recording(wildcards):
         ) from None
 
 
+def reading(wildcards):
+    """How the files of the job's recording are to be read."""
+    return session.reading(recording(wildcards))
+
+
 def threads(wildcards):
     """Threads of a job that registers or warps frames."""
     wanted = settings["n_workers"]

@@ -40,7 +40,7 @@ rule compensate_recording:
         ),
     params:
         options=COMPENSATION,
-        dataset=settings["dataset"],
+        reading=reading,
         # a source that was exchanged for an older file is noticed by its size or shape
         source=lambda wildcards: recording(wildcards).facts,
         kernel=KERNEL,

@@ -29,7 +29,7 @@ rule align_recording:
         runtime=lambda wildcards, attempt: resources.streaming_minutes(recording(wildcards), attempt),
     params:
         interpolation=options["interpolation_method"],
-        dataset=settings["dataset"],
+        reading=reading if FROM_RAW else None,
         bin_size=options["bin_size"],
         typename=options["output_typename"],
         kernel=KERNEL,

@@ -28,7 +28,7 @@ rule summarize_session:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         names=session.names,
-        dataset=settings["dataset"],
+        reading=[session.reading(recording) for recording in session.recordings],
         status=session.paths("status"),
     script:
         "../scripts/summarize_session.py"

@@ -90,7 +90,7 @@ def main(snakemake):
         if snakemake.output.get("movie"):
             fill, within, dtype = np.load(given.center), None, None
             if given.get("compact_flow"):
-                movie = open_recording(given.recording, dataset=params.dataset, bin_size=params.bin_size)
+                movie = open_recording(given.recording, **params.reading, bin_size=params.bin_size)
                 within = stack.enter_context(open_recording(given.compact_flow, dataset=["u", "v"]))
                 dtype = None if params.typename == "source" else params.typename
                 fill = raw_fill(np.load(given.reference), fill, w)

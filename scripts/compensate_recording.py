@@ -1,7 +1,6 @@
 """Register the frames of one recording to its reference."""
 
 import logging
-import os
 import platform
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from lib.partial import CompensationStore
 from lib.progress import Progress
 from lib.recording import RecordingError, open_recording
 from lib.reference import build_reference, reference_indices
+from lib.sources import fingerprint as fingerprint_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def compensate_recording(
     options: dict,
     kernel: str,
     reference_image: str | None = None,
-    dataset: str | list[str] | None = None,
+    reading: dict | None = None,
     save_flow: bool = False,
     save_compact_flow: bool = False,
     batch: int | None = None,
@@ -47,8 +47,8 @@ def compensate_recording(
         The version of the method.
     reference_image : path, optional
         The reference; by default it is built from the frames `options["reference_frames"]`.
-    dataset : str or list of str, optional
-        HDF5 datasets of the movie.
+    reading : dict, optional
+        How to read it: `dataset`, `channels`, `plane`, see `lib.recording.open_recording`.
     save_flow, save_compact_flow : bool
         Write w.h5; write w_compact.h5.
     batch, threads : int
@@ -60,16 +60,16 @@ def compensate_recording(
         The facts for status.json.
     """
     started = time.perf_counter()
-    stat = os.stat(source)
+    reading = reading or {}
     fingerprint = {
-        "source": {"name": Path(source).name, "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns},
+        "source": fingerprint_of(source) | {key: value for key, value in reading.items() if value is not None},
         "parameters": options,
         "versions": {"kernel": kernel, "python": platform.python_version(), "numpy": np.__version__},
     }
     params = flow_params(options)
     typename, compression = options["output_typename"], options["compression"]
     with (
-        open_recording(source, dataset=dataset, bin_size=options["bin_size"]) as recording,
+        open_recording(source, **reading, bin_size=options["bin_size"]) as recording,
         CompensationStore(
             folder,
             frames=recording.frames,
@@ -90,7 +90,7 @@ def compensate_recording(
             store.save_facts(reference=made_of)
             store.save_reference(reference)
         facts = store.load_facts()
-        with Progress(recording.frames, Path(source).stem) as progress:
+        with Progress(recording.frames, recording.name) as progress:
             compensate(recording, reference, params, store, threads=threads, batch=batch, progress=progress)
         store.finish(compression=None if compression == "none" else compression)
         seconds = time.perf_counter() - started
@@ -99,6 +99,7 @@ def compensate_recording(
             "frames": recording.frames,
             "shape": list(recording.frame_shape),
             "dtype": store.dtype.name,
+            "channels": list(recording.channel_names),
             **facts,
             **recording.scales,
             "seconds": round(seconds, 3),
@@ -173,7 +174,7 @@ def main(snakemake):
             options=snakemake.params.options,
             kernel=snakemake.params.kernel,
             reference_image=snakemake.input.get("reference"),
-            dataset=snakemake.params.dataset,
+            reading=snakemake.params.reading,
             save_flow=bool(snakemake.output.get("flow")),
             save_compact_flow=bool(snakemake.output.get("compact_flow")),
             batch=snakemake.params.batch,

@@ -44,9 +44,9 @@ def table_row(*, name, status, statistics, u, v, mask) -> dict:
     }
 
 
-def raw_mean(path: str, dataset: str | list[str] | None = None) -> np.ndarray:
+def raw_mean(path: str, **reading) -> np.ndarray:
     """Return the mean (H, W[, C]) of up to `MOST_FRAMES` frames, evenly spread over the recording."""
-    with open_recording(path, dataset=dataset) as recording:
+    with open_recording(path, **reading) as recording:
         indices = np.linspace(0, recording.frames - 1, min(recording.frames, MOST_FRAMES)).round().astype(int)
         total = sum(recording.read_frames([index])[0].astype(np.float64) for index in indices)
     return total / len(indices)
@@ -133,7 +133,7 @@ def main(snakemake):
             columns=[
                 {
                     "name": names[i],
-                    "before": raw_mean(given.recordings[i], snakemake.params.dataset),
+                    "before": raw_mean(given.recordings[i], **snakemake.params.reading[i]),
                     "after": np.load(given.averages[i]),
                     "displacement": statistics.get(names[i], {}).get("mean_disp"),
                 }

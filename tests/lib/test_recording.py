@@ -1,199 +1,22 @@
-"""Every kind of file is written by the library that writes such files, and read back bit by bit."""
+"""Recordings are read in blocks, whatever their files are; files that cannot be used are told apart."""
 
 import json
+import os
 import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import h5py
 import numpy as np
 import pytest
 import tifffile
 
-from lib.recording import READERS, Header, RecordingError, open_recording, read_header
-
-FRAMES, HEIGHT, WIDTH = 12, 10, 14
-
-
-def movie(dtype="uint16", channels: int = 1) -> np.ndarray:
-    """(T, H, W) or (T, H, W, C), every value different from its neighbours in all directions."""
-    shape = (FRAMES, HEIGHT, WIDTH, channels)
-    values = np.random.default_rng(0).integers(0, 120, shape)
-    return values.astype(dtype)[..., 0] if channels == 1 else values.astype(dtype)
-
-
-def read_all(path: Path, **how) -> np.ndarray:
-    with open_recording(path, **how) as recording:
-        block = recording.read(0, recording.frames)
-        assert block.flags.c_contiguous
-        assert block.dtype == recording.dtype
-        assert block.dtype.isnative
-        assert block.shape == (recording.frames, *recording.frame_shape)
-        return block
-
-
-TIFFS = {
-    "plain": {},
-    "without metadata": {"metadata": None},
-    "ImageJ": {"imagej": True},
-    "BigTIFF": {"bigtiff": True},
-    "OME": {"ome": True},
-    "big-endian": {"byteorder": ">"},
-    "deflate": {"compression": "zlib", "predictor": True},
-    "LZW without metadata": {"compression": "lzw", "metadata": None},
-    "zstd OME": {"compression": "zstd", "ome": True},
-    "several strips": {"rowsperstrip": 3, "compression": "zlib"},
-    "tiles": {"tile": (16, 16)},
-    "packbits BigTIFF": {"compression": "packbits", "bigtiff": True},
-    "z-stack by name": {"imagej": True, "metadata": {"axes": "ZYX"}},
-}
-
-
-@pytest.mark.parametrize("kind", TIFFS)
-def test_tiff_kinds(tmp_path, kind):
-    path = tmp_path / "Maus 3 – größer.tif"
-    tifffile.imwrite(path, movie(), photometric="minisblack", **TIFFS[kind])
-    np.testing.assert_array_equal(read_all(path), movie())
-    header = read_header(path)
-    assert (header.frames, header.height, header.width, header.channels) == (FRAMES, HEIGHT, WIDTH, 1)
-    assert header.dtype == "uint16"
-
-
-def test_tiff_pages_with_gaps(tmp_path):
-    """Page header, pixels, page header, pixels: what acquisition programs write."""
-    path = tmp_path / "pages.tif"
-    with tifffile.TiffWriter(path) as writer:
-        for frame in movie():
-            writer.write(frame, metadata=None)
-    np.testing.assert_array_equal(read_all(path), movie())
-
-
-def test_tiff_written_block_by_block(tmp_path):
-    path = tmp_path / "blocks.tif"
-    with tifffile.TiffWriter(path) as writer:
-        for block in np.split(movie(), [5, 6]):
-            writer.write(block, photometric="minisblack")
-    np.testing.assert_array_equal(read_all(path), movie())
-
-
-@pytest.mark.parametrize("compression", [None, "zlib"])
-def test_tiff_with_trailing_axis_of_one(tmp_path, compression):
-    path = tmp_path / "one.tif"
-    tifffile.imwrite(path, movie()[..., None], compression=compression)
-    np.testing.assert_array_equal(read_all(path), movie())
-
-
-@pytest.mark.parametrize("how", [{"imagej": True}, {"ome": True}, {"ome": True, "compression": "zlib"}])
-def test_tiff_channels(tmp_path, how):
-    path = tmp_path / "two.tif"
-    planes = np.moveaxis(movie(channels=2), -1, 1)
-    tifffile.imwrite(path, planes, photometric="minisblack", metadata={"axes": "TCYX"}, **how)
-    np.testing.assert_array_equal(read_all(path), movie(channels=2))
-
-
-def test_tiff_channel_by_channel(tmp_path):
-    path = tmp_path / "two.ome.tif"
-    planes = np.moveaxis(movie(channels=2), -1, 0)
-    tifffile.imwrite(path, planes, photometric="minisblack", metadata={"axes": "CTYX"})
-    np.testing.assert_array_equal(read_all(path), movie(channels=2))
-
-
-def write_scanimage(path: Path, planes: np.ndarray, channels: int, planned: str, more: str = "") -> None:
-    """A BigTIFF as ScanImage 2016 and later write it: a static header, one page header per image."""
-    settings = (
-        "SI.VERSION_MAJOR = 2023\n"
-        f"SI.hChannels.channelSave = [{' '.join(str(c + 1) for c in range(channels))}]\n"
-        f"SI.hStackManager.framesPerSlice = {planned}\n{more}"
-    ).encode() + b"\0"
-    roi = b"{}\0"
-    static = struct.pack("<IIII", 0x07030301, 4, len(settings), len(roi)) + settings + roi
-    first = 16 + len(static)
-    with tifffile.TiffWriter(path, bigtiff=True) as writer:
-        for plane in planes:
-            writer.write(plane, metadata=None, software="SI.VERSION_MAJOR = 2023", rowsperstrip=HEIGHT)
-    # put the static header behind the file's own and shift everything it points to
-    data = path.read_bytes()
-    shifted = bytearray(data[:8] + struct.pack("<Q", struct.unpack("<Q", data[8:16])[0] + len(static)))
-    shifted += static + data[16:]
-    offset = struct.unpack("<Q", shifted[8:16])[0]
-    assert offset >= first
-    while offset:
-        (count,) = struct.unpack_from("<Q", shifted, offset)
-        for tag in range(count):
-            at = offset + 8 + 20 * tag
-            code, kind, number = struct.unpack_from("<HHQ", shifted, at)
-            size = {2: 1, 3: 2, 4: 4, 5: 8, 16: 8}[kind] * number
-            if size > 8 or code == 273:  # a value elsewhere, or StripOffsets: where the pixels are
-                (target,) = struct.unpack_from("<Q", shifted, at + 12)
-                struct.pack_into("<Q", shifted, at + 12, target + len(static))
-        (following,) = struct.unpack_from("<Q", shifted, offset + 8 + 20 * count)
-        if following:
-            following += len(static)
-            struct.pack_into("<Q", shifted, offset + 8 + 20 * count, following)
-        offset = following
-    path.write_bytes(shifted)
-
-
-@pytest.mark.parametrize("planned", [str(FRAMES), "1000", "inf"])
-@pytest.mark.parametrize("channels", [1, 2])
-def test_scanimage(tmp_path, channels, planned):
-    """The planned number of frames is not the number in the file: acquisitions are stopped and split."""
-    path = tmp_path / "scan.tif"
-    planes = np.moveaxis(movie("int16", channels).reshape(FRAMES, HEIGHT, WIDTH, channels), -1, 1)
-    write_scanimage(path, planes.reshape(-1, HEIGHT, WIDTH), channels, planned)
-    assert read_header(path).format == "tiff-scanimage"
-    np.testing.assert_array_equal(read_all(path), movie("int16", channels))
-
-
-def test_scanimage_with_an_incomplete_last_frame(tmp_path):
-    path = tmp_path / "scan.tif"
-    write_scanimage(path, movie("int16")[:7], 2, "1000")
-    with pytest.raises(RecordingError, match="scan.tif holds 7 images in 2 channels"):
-        read_header(path)
-
-
-def write_with_scales(path: Path, kind: str) -> None:
-    """30 Hz (ScanImage: 2 frames averaged into one while scanning at 60 Hz), 0.5 x 0.8 micrometres."""
-    match kind:
-        case "ImageJ":
-            told = {"axes": "TYX", "finterval": 1 / 30, "unit": "um"}
-            tifffile.imwrite(path, movie(), imagej=True, resolution=(1 / 0.8, 2.0), metadata=told)
-        case "OME":
-            told = {"axes": "TYX", "TimeIncrement": 1000 / 30, "TimeIncrementUnit": "ms"}
-            told |= {"PhysicalSizeX": 800, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "µm"}
-            tifffile.imwrite(path, movie(), ome=True, metadata=told)
-        case "ScanImage":
-            corners = "[-5.6 -2.5;5.6 -2.5;5.6 2.5;-5.6 2.5]"
-            told = "SI.hRoiManager.scanFrameRate = 60\nSI.hScan2D.logAverageFactor = 2\n"
-            write_scanimage(path, movie(), 1, "inf", f"{told}SI.hRoiManager.imagingFovUm = {corners}\n")
-        case "HDF5":
-            with h5py.File(path, "w") as file:
-                file["ch1"] = movie()
-                file.attrs.update({"frame_rate": 30.0, "pixel_size": (0.5, 0.8)})
-
-
-@pytest.mark.parametrize("kind", ["ImageJ", "OME", "ScanImage", "HDF5"])
-def test_frame_rate_and_pixel_size(tmp_path, kind):
-    path = tmp_path / ("movie.h5" if kind == "HDF5" else "movie.tif")
-    write_with_scales(path, kind)
-    header = read_header(path)
-    assert header.frame_rate == pytest.approx(30)
-    assert header.pixel_size == pytest.approx((0.5, 0.8))
-    assert Header.from_dict(json.loads(json.dumps(header.as_dict()))) == header
-    with open_recording(path, bin_size=3) as recording:
-        assert recording.scales == {"frame_rate": pytest.approx(10), "pixel_size": header.pixel_size}
-
-
-@pytest.mark.parametrize("kind", ["plain", "ImageJ", "OME"])
-def test_no_frame_rate_and_pixel_size(tmp_path, kind):
-    """Resolution without a unit is no size."""
-    path = tmp_path / "movie.tif"
-    tifffile.imwrite(path, movie(), photometric="minisblack", resolution=(72, 72), **TIFFS[kind])
-    header = read_header(path)
-    assert (header.frame_rate, header.pixel_size) == (None, None)
-
+from lib.recording import READERS, Header, Recording, RecordingError, open_recording, read_header
+from lib.sources import FileList, Source
+from tests.movies import FRAMES, HEIGHT, WIDTH, movie, read_all
 
 DTYPES = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)] + [
     "float16",
@@ -214,52 +37,6 @@ def test_dtypes_come_back_as_they_are(tmp_path, dtype, suffix):
     block = read_all(path)
     assert block.dtype == dtype
     np.testing.assert_array_equal(block, movie(dtype))
-
-
-HDF5S = {
-    "contiguous": {},
-    "chunked": {"chunks": (5, 4, 7)},
-    "gzip": {"chunks": (1, HEIGHT, WIDTH), "compression": "gzip", "shuffle": True},
-    "big-endian": {"dtype": ">u2"},
-}
-
-
-@pytest.mark.parametrize("kind", HDF5S)
-@pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".hdf", ".HDF5"])
-def test_hdf5_kinds(tmp_path, kind, suffix):
-    path = tmp_path / f"movie{suffix}"
-    with h5py.File(path, "w") as file:
-        file.create_dataset("deep/inside/mov", data=movie(), **HDF5S[kind])
-        file["frame_times"] = np.arange(FRAMES)
-    np.testing.assert_array_equal(read_all(path), movie())
-    assert read_header(path) == Header("hdf5", FRAMES, HEIGHT, WIDTH, 1, "uint16", ("deep/inside/mov",))
-
-
-def test_hdf5_channels_by_number_and_by_name(tmp_path):
-    path = tmp_path / "movie.h5"
-    with h5py.File(path, "w") as file:
-        for c in range(3):
-            file[f"ch{c + 1}"] = movie(channels=3)[..., c]
-        file["other"] = movie()
-    np.testing.assert_array_equal(read_all(path), movie(channels=3))
-    np.testing.assert_array_equal(read_all(path, dataset="ch2"), movie(channels=3)[..., 1])
-    named = read_all(path, dataset=["ch3", "ch1"])
-    np.testing.assert_array_equal(named, movie(channels=3)[..., [2, 0]])
-
-
-def test_ambiguous_hdf5_lists_what_there_is(tmp_path):
-    path = tmp_path / "two.h5"
-    with h5py.File(path, "w") as file:
-        file["green"], file["group/red"], file["times"] = movie(), movie("float32"), np.arange(3)
-    with pytest.raises(RecordingError, match=r"two\.h5.*green \(12, 10, 14\) uint16.*group/red .*`dataset`"):
-        read_header(path)
-    with pytest.raises(RecordingError, match=r"expected 3-D datasets blue.*green \(12"):
-        read_header(path, dataset="blue")
-    with pytest.raises(RecordingError, match="expected 3-D datasets times"):
-        read_header(path, dataset="times")
-    with pytest.raises(RecordingError, match="must agree in shape and type"):
-        read_header(path, dataset=["green", "group/red"])
-    np.testing.assert_array_equal(read_all(path, dataset="green"), movie())
 
 
 def unusable(tmp_path: Path, kind: str) -> tuple[Path, str]:
@@ -305,8 +82,8 @@ def unusable(tmp_path: Path, kind: str) -> tuple[Path, str]:
             tifffile.imwrite(path, movie("uint8", channels=3), photometric="rgb")
             return path, "colour images"
         case "volumes":
-            tifffile.imwrite(path, movie().reshape(4, 3, HEIGHT, WIDTH), imagej=True, metadata={"axes": "TZYX"})
-            return path, "holds 4 T x 3 Z images.*one plane"
+            tifffile.imwrite(path, movie().reshape(3, 2, 2, HEIGHT, WIDTH), metadata={"axes": "TRZYX"}, **grey)
+            return path, "holds 3 T x 2 R x 2 Z images; expected frames in channels"
         case "two sizes":
             with tifffile.TiffWriter(path) as writer:
                 writer.write(movie(), **grey)
@@ -384,58 +161,6 @@ def test_headers_show_what_cannot_be_used(tmp_path, kind):
         open_recording(path)
 
 
-def test_dataset_of_a_tiff_is_an_error(tmp_path):
-    path = tmp_path / "movie.tif"
-    tifffile.imwrite(path, movie())
-    with pytest.raises(RecordingError, match="has no dataset"):
-        read_header(path, dataset="ch1")
-
-
-def test_contiguous_tiff_cut_off_names_the_frame(tmp_path):
-    path = tmp_path / "cut.tif"
-    tifffile.imwrite(path, movie(), photometric="minisblack")
-    with tifffile.TiffFile(path) as file:
-        start = file.series[0].dataoffset
-    size = HEIGHT * WIDTH * 2
-    path.write_bytes(path.read_bytes()[: start + 7 * size + 11])
-    with open_recording(path) as recording:
-        np.testing.assert_array_equal(recording.read(0, 7), movie()[:7])
-        with pytest.raises(RecordingError, match=r"cut\.tif: frame 7 \(counted from 0\).*11 of its 280 bytes"):
-            recording.read(4, FRAMES)
-
-
-@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "zstd"])
-def test_damaged_page_names_the_frame(tmp_path, compression):
-    """All page headers are there, the pixels of the last page are not: they come last in this file."""
-    path = tmp_path / "page.tif"
-    noise = np.random.default_rng(1).integers(0, 2**16, (5, 40, 50)).astype(np.uint16)
-    with tifffile.TiffWriter(path) as writer:
-        for frame in noise:
-            writer.write(frame, metadata=None, compression=compression)
-    with tifffile.TiffFile(path) as file:
-        end = file.pages[4].dataoffsets[0] + file.pages[4].databytecounts[0]
-    assert end == path.stat().st_size
-    path.write_bytes(path.read_bytes()[: end - 1000])
-    with open_recording(path) as recording:
-        np.testing.assert_array_equal(recording.read(0, 4), noise[:4])
-        with pytest.raises(RecordingError, match=r"page\.tif: frame 4 \(counted from 0\) cannot be read"):
-            recording.read(2, 5)
-
-
-def test_damaged_hdf5_chunk_names_the_frame(tmp_path):
-    path = tmp_path / "chunk.h5"
-    with h5py.File(path, "w") as file:
-        file.create_dataset("ch1", data=movie(), chunks=(1, HEIGHT, WIDTH), compression="gzip")
-        where = file["ch1"].id.get_chunk_info(8).byte_offset
-    data = bytearray(path.read_bytes())
-    data[where : where + 20] = b"\xff" * 20
-    path.write_bytes(data)
-    with open_recording(path) as recording:
-        np.testing.assert_array_equal(recording.read(0, 8), movie()[:8])
-        with pytest.raises(RecordingError, match=r"chunk\.h5: frame 8 \(counted from 0\) cannot be read"):
-            recording.read(3, FRAMES)
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("suffix", [".tif", ".h5"])
 def test_not_finite_names_the_frame(tmp_path, value, suffix):
@@ -505,6 +230,104 @@ def test_reading_from_several_threads(tmp_path, suffix):
             np.testing.assert_array_equal(block[0], movie()[index % 12])
 
 
+def pieces(folder: Path, planes: np.ndarray, cuts: list[int], suffix: str = ".tif") -> Source:
+    """Write (n, H, W) images into several files, cut where told."""
+    paths = []
+    for i, part in enumerate(np.split(planes, cuts)):
+        paths.append(str(folder / f"run_{i}{suffix}"))
+        if suffix == ".tif":
+            tifffile.imwrite(paths[-1], part, photometric="minisblack", metadata=None)
+        else:
+            with h5py.File(paths[-1], "w") as file:
+                file["mov"] = part
+    return Source("run", (tuple(paths),))
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".h5"])
+def test_files_that_continue_one_another(tmp_path, suffix):
+    with Recording(pieces(tmp_path, movie(), [5, 6, 11], suffix), bin_size=5) as binned:
+        np.testing.assert_allclose(binned.read(1, 2)[0], movie()[5:10].mean(axis=0), rtol=1e-6)
+    with Recording(pieces(tmp_path, movie(), [5, 6, 11], suffix)) as recording:
+        np.testing.assert_array_equal(recording.read(0, FRAMES), movie())
+        np.testing.assert_array_equal(recording.read(4, 7), movie()[4:7])
+        np.testing.assert_array_equal(recording.read_frames([11, 0, 5, 6]), movie()[[11, 0, 5, 6]])
+
+
+def test_channels_take_turns_across_files(tmp_path):
+    """Files are cut anywhere, also in the middle of a frame."""
+    planes = np.moveaxis(movie(channels=3), -1, 1).reshape(-1, HEIGHT, WIDTH)
+    source = pieces(tmp_path, planes, [4, 17])
+    with Recording(source, channels=3) as recording:
+        np.testing.assert_array_equal(recording.read(0, FRAMES), movie(channels=3))
+        assert recording.channel_names == ("ch1", "ch2", "ch3")
+    with Recording(source, channels=["blue", None, "red"]) as recording:
+        np.testing.assert_array_equal(recording.read(2, 9), movie(channels=3)[2:9, ..., [0, 2]])
+        assert recording.channel_names == ("blue", "red")
+    with Recording(source, channels=[None, "green", None], bin_size=2) as recording:
+        assert recording.frame_shape == (HEIGHT, WIDTH)
+        np.testing.assert_array_equal(recording.read(0, 1)[0], movie(channels=3)[:2, ..., 1].mean(axis=0))
+    with pytest.raises(RecordingError, match=r"run_0\.tif holds 36 images, the last frame of 5 channels"):
+        Recording(source, channels=5)
+
+
+def test_channels_that_the_file_tells_of(tmp_path):
+    path = tmp_path / "two.ome.tif"
+    planes = np.moveaxis(movie(channels=2), -1, 1)
+    told = {"axes": "TCYX", "Channel": {"Name": ["GCaMP", "tdTomato"]}}
+    tifffile.imwrite(path, planes, photometric="minisblack", metadata=told)
+    np.testing.assert_array_equal(read_all(path, channels=[None, "red"]), movie(channels=2)[..., 1])
+    np.testing.assert_array_equal(read_all(path, channels=2), movie(channels=2))
+    with open_recording(path) as recording:
+        assert recording.channel_names == ("GCaMP", "tdTomato")
+    with pytest.raises(RecordingError, match=r"two\.ome\.tif holds 2 channels \(GCaMP, tdTomato\), but"):
+        open_recording(path, channels=3)
+
+
+def test_a_file_per_channel(tmp_path):
+    red, green = tmp_path / "red", tmp_path / "green"
+    red.mkdir(), green.mkdir()
+    files = [pieces(folder, movie(channels=2)[..., c], [5]).channels[0] for c, folder in enumerate((green, red))]
+    with Recording(Source("a", tuple(files))) as recording:
+        np.testing.assert_array_equal(recording.read(0, FRAMES), movie(channels=2))
+    with Recording(Source("a", tuple(files)), channels=[None, "red"]) as recording:
+        np.testing.assert_array_equal(recording.read(3, 8), movie(channels=2)[3:8, ..., 1])
+    tifffile.imwrite(files[1][1], movie()[:3], photometric="minisblack")
+    with pytest.raises(RecordingError, match=r"red/run_0\.tif: frames is 8, but 12 in .*green/run_0"):
+        Recording(Source("a", tuple(files)))
+
+
+def test_files_that_do_not_fit_together(tmp_path):
+    source = pieces(tmp_path, movie(), [5])
+    tifffile.imwrite(source.files[1], movie()[:, :5], photometric="minisblack")
+    with pytest.raises(RecordingError, match=r"run_1\.tif: height is 5, but 10 in .*run_0\.tif, the first file of"):
+        Recording(source)
+
+
+def test_more_files_than_may_be_open(tmp_path):
+    source = pieces(tmp_path, movie(), list(range(1, FRAMES)))
+    before = len(os.listdir("/proc/self/fd"))
+    with mock.patch("lib.joined.OPEN", 3), Recording(source) as recording:
+        np.testing.assert_array_equal(recording.read(0, FRAMES), movie())
+        assert len(os.listdir("/proc/self/fd")) <= before + 3
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_list_of_files_is_opened_like_a_file(tmp_path):
+    source = pieces(tmp_path, movie(), [5])
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(FileList(source, ((5, 7),), ()).as_dict()))
+    np.testing.assert_array_equal(read_all(path), movie())
+    tifffile.imwrite(source.files[1], movie()[:3], photometric="minisblack")
+    with (
+        open_recording(path) as recording,
+        pytest.raises(RecordingError, match=r"run_1.* 3 images now, it had 7"),
+    ):
+        recording.read(0, FRAMES)
+    path.write_text("{}")
+    with pytest.raises(RecordingError, match=r"run\.json cannot be read as the list.*delete it"):
+        open_recording(path)
+
+
 def test_header_survives_json(tmp_path):
     path = tmp_path / "movie.h5"
     with h5py.File(path, "w") as file:
@@ -514,18 +337,24 @@ def test_header_survives_json(tmp_path):
     assert header.dataset == ("ch1", "ch2")
 
 
+NPY_READER = """
+import numpy as np
+from lib.readers import Header, Reader
+
+class NpyReader(Reader):
+    def _open(self, dataset):
+        self._movie = np.load(self.path, mmap_mode="r")
+        return Header("npy", *self._movie.shape, 1, self._movie.dtype.name)
+
+    def read_into(self, block, frames, channels):
+        block[..., 0] = self._movie[frames.start : frames.stop : frames.step]
+"""
+
+
 def test_a_new_format_is_one_class(tmp_path, monkeypatch):
-    from lib.recording import Recording
-
-    class NpyRecording(Recording):
-        def _open(self, dataset):
-            self._movie = np.load(self.path, mmap_mode="r")
-            return Header("npy", *self._movie.shape, 1, self._movie.dtype.name)
-
-        def _read_into(self, block, start):
-            block[..., 0] = self._movie[start : start + len(block)]
-
-    monkeypatch.setitem(READERS, ".npy", NpyRecording)
+    (tmp_path / "reader_npy.py").write_text(NPY_READER)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(READERS, ".npy", "reader_npy:NpyReader")
     np.save(tmp_path / "movie.npy", movie())
     np.testing.assert_array_equal(read_all(tmp_path / "movie.npy"), movie())
 

@@ -11,6 +11,7 @@ import tifffile
 from lib.center import choose
 from lib.config import load
 from lib.session import SessionError, open_session, parse_span
+from tests.movies import write_ome_set
 
 SCHEMA = Path(__file__).parents[2] / "config" / "session.schema.json"
 
@@ -82,19 +83,19 @@ def test_headers_are_read_once(tmp_path, monkeypatch):
     first = opened(tmp_path)
     read = []
 
-    def spy(path, **kwargs):
-        read.append(Path(path).name)
-        return original(path, **kwargs)
+    def spy(source, **kwargs):
+        read.append(source.name)
+        return original(source, **kwargs)
 
     import lib.recording
 
-    original = lib.recording.read_header
-    monkeypatch.setattr("lib.recording.read_header", spy)
+    original = lib.recording.read_headers
+    monkeypatch.setattr("lib.recording.read_headers", spy)
     assert opened(tmp_path) == first and read == []
     make(tmp_path / "b.tif", (4, 16, 20))
     make(tmp_path / "d.tif")
     again = opened(tmp_path)
-    assert read == ["b.tif", "d.tif"] and again.by_name["b"].frames == 4
+    assert read == ["b", "d"] and again.by_name["b"].frames == 4
     os.remove(tmp_path / "d.tif")
     assert opened(tmp_path).names == ["a", "b", "c"] and len(read) == 2
 
@@ -103,12 +104,12 @@ def test_headers_that_older_readers_left_are_read_again(tmp_path, monkeypatch):
     tifffile.imwrite(
         tmp_path / "a.tif", np.zeros((3, 16, 20), np.uint8), imagej=True, metadata={"axes": "TYX", "fps": 30.0}
     )
-    monkeypatch.setattr("lib.session.HEADERS", 0)
+    monkeypatch.setattr("lib.headers.HEADERS", 0)
     opened(tmp_path)
     memory = tmp_path / "compensated_outputs" / ".headers.json"
     memory.write_text(memory.read_text().replace("30.0", "29.0"))
     assert opened(tmp_path).by_name["a"].frame_rate == 29.0  # what is remembered counts
-    monkeypatch.setattr("lib.session.HEADERS", 1)
+    monkeypatch.setattr("lib.headers.HEADERS", 1)
     assert opened(tmp_path).by_name["a"].frame_rate == 30.0
 
 
@@ -149,6 +150,72 @@ def test_frames_may_differ(tmp_path):
     make(tmp_path / "a.tif")
     make(tmp_path / "b.tif", (9, 16, 20))
     assert [recording.frames for recording in opened(tmp_path).recordings] == [3, 9]
+
+
+def make_volume(path: Path, planes: int = 2) -> Path:
+    tifffile.imwrite(path, np.zeros((3, planes, 16, 20), np.uint16), imagej=True, metadata={"axes": "TZYX"})
+    return path
+
+
+def test_planes_become_recordings(tmp_path):
+    make_volume(tmp_path / "a.tif"), make_volume(tmp_path / "b.tif")
+    assert "a.tif holds 2 planes; set `planes` to 'split'" in problems(tmp_path)
+    session = opened(tmp_path, planes="split")
+    assert session.names == ["a_plane1", "a_plane2", "b_plane1", "b_plane2"]
+    second = session.by_name["b_plane2"]
+    assert (second.frames, second.plane, second.path) == (3, 2, str(tmp_path / "b.tif"))
+    assert session.reading(second) == {"dataset": None, "channels": None, "plane": 2}
+    assert opened(tmp_path, planes="split", center="b_plane1").known_center == "b_plane1"
+    one = opened(tmp_path, planes=2)
+    assert one.names == ["a", "b"] and one.by_name["a"].plane == 2
+    assert "a.tif holds 2 planes, but `planes` is 3" in problems(tmp_path, planes=3)
+    assert "center: 'b' is not among the recordings" in problems(tmp_path, planes="split", center="b")
+
+
+def test_one_plane_needs_no_choice(tmp_path):
+    make(tmp_path / "a.tif")
+    for planes in ("split", 1, None):
+        assert opened(tmp_path, planes=planes).names == ["a"]
+    assert "a.tif holds 1 planes, but `planes` is 2" in problems(tmp_path, planes=2)
+
+
+def test_channels_are_picked_and_named(tmp_path):
+    make(tmp_path / "a.tif", (6, 16, 20))
+    session = opened(tmp_path, channels=["green", None], flow_options={"weight": [1]})
+    recording = session.by_name["a"]
+    assert (recording.frames, recording.channels, recording.channel_names) == (3, 1, ("green",))
+    assert "flow_options.weight: found [1] for 1 channels, but the recordings have 2" in problems(
+        tmp_path, channels=2, flow_options={"weight": [1]}
+    )
+    assert "a.tif holds 6 images, the last frame of 4 channels is not complete" in problems(tmp_path, channels=4)
+
+
+def test_a_recording_of_several_files_is_known_by_their_list(tmp_path):
+    for name in ("a_1", "a_2", "b_1"):
+        make(tmp_path / f"{name}.tif")
+    session = opened(tmp_path, recordings="*.tif")
+    a, b = session.recordings
+    assert (a.name, a.frames, b.name, b.path) == ("a", 6, "b", str(tmp_path / "b_1.tif"))
+    listed = Path(a.path)
+    text = listed.read_text()
+    assert listed == tmp_path / "compensated_outputs" / ".sources" / "a.json" and "a_2.tif" in text
+    before = listed.stat().st_mtime_ns
+    assert opened(tmp_path, recordings="*.tif") == session and listed.stat().st_mtime_ns == before
+    os.utime(tmp_path / "a_2.tif", (1, 1))  # any file may change
+    opened(tmp_path, recordings="*.tif")
+    assert listed.read_text() != text
+    listed.write_text("half a li")
+    again = opened(tmp_path, recordings="*.tif")
+    assert again.by_name["a"].path == str(listed) and "a_2.tif" in listed.read_text()
+
+
+def test_a_set_of_files_is_one_recording(tmp_path):
+    paths = write_ome_set(tmp_path)
+    text = problems(tmp_path)
+    assert "set_0.ome.tif: its set of files contains" in text and "narrow 'pattern' to the first file" in text
+    session = opened(tmp_path, pattern="*_0.ome.tif")
+    listed = Path(session.recordings[0].path)
+    assert session.recordings[0].frames == 12 and all(path.name in listed.read_text() for path in paths)
 
 
 def test_nothing_found(tmp_path):

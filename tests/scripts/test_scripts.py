@@ -58,7 +58,7 @@ def job(source: Path, folder: Path, **input) -> SimpleNamespace:
         log=[str(folder / "job.log")],
         input=Files(recording=str(source), **input),
         output=Files(compensated=str(folder / "compensated.hdf5"), status=str(folder / "status.json")),
-        params=SimpleNamespace(options=options(), kernel="1", dataset=None, batch=5),
+        params=SimpleNamespace(options=options(), kernel="1", reading={}, batch=5),
         threads=2,
     )
 

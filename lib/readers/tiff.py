@@ -3,36 +3,54 @@
 import math
 import os
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 import tifffile
 
-from lib.reader import Header, Recording, RecordingError, damaged, no_frames
-from lib.tiff_scales import scales
+from lib.readers.base import Header, Reader, RecordingError, damaged, no_frames
+from lib.readers.tiff_metadata import channel_names, scales, scanimage_layout
 
 
-class TiffRecording(Recording):
+class TiffReader(Reader):
     """Whatever tifffile reads as a stack of 2-D frames.
 
     Pixels that lie in the file as they are, frame after frame, are read straight from their place. (A mapping
     of the file would count as the job's memory, and end the job with a bus error where the file is cut off.)
-    Other frames are decoded page by page.
+    Other frames are decoded page by page. Files that an OME-TIFF refers to are read with it, unless it is one of
+    the files that a recording was told to be made of.
     """
 
     def _open(self, dataset: tuple[str, ...]) -> Header:
         if dataset:
             raise RecordingError(f"{self.path} is a TIFF and has no dataset {list(dataset)}; unset `dataset`")
-        self._file = tifffile.TiffFile(self.path)
+        self._file = tifffile.TiffFile(self.path, _multifile=not self.alone)
         series = self._series()
         first = series[0]
         self._planes = [plane for part in series for plane in _planes(part)]
         self._check_complete(series)
-        self._order = self._plane_order(first)
+        planes, flyback = 1, 0
+        if first.kind == "scanimage":
+            channels, planes, flyback = scanimage_layout(self._file, self.path)
+            self._order = self._by_channel(channels)
+        elif len(series) > 1:  # written block by block
+            self._order = self._by_channel(1)
+        else:
+            self._order, planes = self._by_axes(first)
         self._stored_dtype = first.dtype.newbyteorder(self._file.byteorder)
         self._plane_shape = first.keyframe.shape[:2]
         frames, channels = self._order.shape
         return Header(
-            f"tiff-{first.kind}", frames, *self._plane_shape, channels, first.dtype.name, **scales(self._file)
+            f"tiff-{first.kind}",
+            frames,
+            *self._plane_shape,
+            channels,
+            first.dtype.name,
+            planes=planes,
+            flyback=flyback,
+            channel_names=channel_names(self._file, channels),
+            companions=self._companions(first),
+            **scales(self._file),
         )
 
     def _series(self) -> list[tifffile.TiffPageSeries]:
@@ -72,6 +90,11 @@ class TiffRecording(Recording):
             raise RecordingError(f"{self.path} is cut off or damaged after page {pages}; copy it again")
         if first.kind == "scanimage":
             return  # its headers tell how many frames were planned, not how many are in this file
+        if missing := sum(plane is None for plane in self._planes):
+            raise RecordingError(
+                f"{self.path} is one file of an OME set, and {missing} of the set's {len(self._planes)} images are "
+                "in files that are not beside it; copy them too"
+            )
         told = sum(math.prod(part.shape) // math.prod(part.keyframe.shape) for part in series)
         if self._file.is_imagej:  # tifffile falls back to the pages it finds where an ImageJ file is cut off
             told = max(told, self._file.imagej_metadata.get("images", 1))
@@ -81,35 +104,47 @@ class TiffRecording(Recording):
                 "are there; copy it again"
             )
 
-    def _plane_order(self, series: tifffile.TiffPageSeries) -> np.ndarray:
-        """Return the (frames, channels) indices of the movie's planes in the order of the file."""
-        steps = {axis: size for axis, size in zip(series.axes, series.shape, strict=True) if size > 1}
-        steps = {axis: size for axis, size in steps.items() if axis not in "YX"}
-        if list(steps) == ["C"] and series.kind != "scanimage":
-            steps = {"T": steps["C"]}  # what tifffile calls frames when it writes ImageJ or OME without axes
-        channels = steps.get("C", 1)
-        if len(steps.keys() - {"C"}) > 1:
+    def _companions(self, series: tifffile.TiffPageSeries) -> tuple[str, ...]:
+        """Return the other files of an OME set."""
+        if not series.is_multifile:
+            return ()
+        names = {page.parent.filehandle.name for page in series.pages}
+        return tuple(str(self.path.parent / name) for name in sorted(names - {self.path.name}))
+
+    def _by_axes(self, series: tifffile.TiffPageSeries) -> tuple[np.ndarray, int]:
+        """Return the (frames, channels) indices of the file's images, planes following each other, and the planes."""
+        steps = {axis: size for axis, size in zip(series.axes, series.shape, strict=True) if axis not in "YX"}
+        steps = {axis: size for axis, size in steps.items() if size > 1}
+        if len(steps) <= 1:  # that is time, whatever its name: tifffile, ImageJ and people do not care
+            return self._by_channel(1), 1
+        times = [axis for axis in steps if axis not in "ZC"]
+        if len(times) > 1:
             found = " x ".join(f"{size} {axis}" for axis, size in steps.items())
             raise RecordingError(
-                f"{self.path} holds {found} images; expected the frames of one plane: save each plane as a "
-                "recording of its own"
+                f"{self.path} holds {found} images; expected frames in channels (C) and planes (Z): save each "
+                "position as a recording of its own"
             )
+        order = np.arange(len(self._planes)).reshape(*steps.values())
+        wanted = [*times, *(axis for axis in ("Z", "C") if axis in steps)]
+        order = order.transpose([list(steps).index(axis) for axis in wanted])
+        planes = steps.get("Z", 1) if times else 1  # without time, Z is taken for it
+        return order.reshape(-1, steps.get("C", 1)), planes
+
+    def _by_channel(self, channels: int) -> np.ndarray:
         order = np.arange(len(self._planes))
         if len(order) % channels:
             raise RecordingError(
                 f"{self.path} holds {len(order)} images in {channels} channels, the last frame is not "
                 "complete; copy it again or save it without that frame"
             )
-        if list(steps)[:1] == ["C"] and len(steps) > 1:
-            return order.reshape(channels, -1).T
         return order.reshape(-1, channels)
 
-    def _read_into(self, block: np.ndarray, start: int) -> None:
-        for i, channel in np.ndindex(len(block), self.channels):
+    def read_into(self, block: np.ndarray, frames: range, channels: Sequence[int]) -> None:
+        for i, c in np.ndindex(len(block), len(channels)):
             try:
-                block[i, :, :, channel] = self._plane(self._planes[self._order[start + i, channel]])
+                block[i, :, :, c] = self._plane(self._planes[self._order[frames[i], channels[c]]])
             except Exception as error:  # every codec has exceptions of its own
-                raise damaged(self.path, start + i, error) from error
+                raise damaged(self.path, frames[i], error) from error
 
     def _plane(self, plane: "int | tifffile.TiffPage | tifffile.TiffFrame | None") -> np.ndarray:
         if isinstance(plane, int):
@@ -120,7 +155,14 @@ class TiffRecording(Recording):
             return np.frombuffer(data, self._stored_dtype).reshape(self._plane_shape)
         if plane is None or not all(plane.databytecounts):
             raise ValueError("its page is missing")
-        return plane.asarray(maxworkers=1)
+        handle = plane.parent.filehandle
+        if not handle.closed:
+            return plane.asarray(maxworkers=1)
+        handle.open()  # another file of an OME set; there may be too many to keep them open
+        try:
+            return plane.asarray(maxworkers=1)
+        finally:
+            handle.close()
 
 
 _GREY = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE)

@@ -1,14 +1,16 @@
 """Read movies from HDF5 files."""
 
+from collections.abc import Sequence
+
 import h5py
 import numpy as np
 
-from lib.reader import Header, Recording, RecordingError, damaged
+from lib.readers.base import Header, Reader, RecordingError, damaged
 
 PIECE = 32  # frames per call of HDF5: enough to use chunks of several frames, yet little memory
 
 
-class Hdf5Recording(Recording):
+class Hdf5Reader(Reader):
     """HDF5 with (T, H, W) datasets, one per channel: the named ones, or ch1, ch2, ..., or the only one."""
 
     def _open(self, dataset: tuple[str, ...]) -> Header:
@@ -57,15 +59,15 @@ class Hdf5Recording(Recording):
         found = [f"{name} {item.shape} {item.dtype}" for name, item in self._all().items()]
         return ", ".join(found) or "no dataset"
 
-    def _read_into(self, block: np.ndarray, start: int) -> None:
+    def read_into(self, block: np.ndarray, frames: range, channels: Sequence[int]) -> None:
         for i in range(0, len(block), PIECE):
-            piece = block[i : i + PIECE]
-            frames = range(start + i, start + i + len(piece))
-            for channel, dataset in enumerate(self._datasets):
+            part = frames[i : i + PIECE]
+            for c, channel in enumerate(channels):
+                dataset = self._datasets[channel]
                 try:
-                    piece[..., channel] = dataset[frames.start : frames.stop]
+                    block[i : i + PIECE, ..., c] = dataset[part.start : part.stop : part.step]
                 except OSError as error:
-                    raise damaged(self.path, _first_unreadable(dataset, frames), error) from error
+                    raise damaged(self.path, _first_unreadable(dataset, part), error) from error
 
 
 def _scales(attributes: h5py.AttributeManager) -> dict:

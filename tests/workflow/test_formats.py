@@ -1,0 +1,56 @@
+"""Recordings of several files, channels and planes go through the whole workflow."""
+
+import json
+
+import h5py
+import numpy as np
+import tifffile
+
+from lib.simulate import simulate_session
+
+from .conftest import snakemake, write_config
+
+
+def test_channels_that_take_turns_in_several_files(tmp_path):
+    simulate_session(tmp_path, names=["x", "y"], frames=12, shape=(40, 48), between_rigid=1.0)
+    for name in "xy":
+        movie = tifffile.imread(tmp_path / f"{name}.tif")
+        turns = np.stack([movie, movie // 2], axis=1).reshape(-1, 40, 48)
+        for i, part in enumerate(np.split(turns, [7])):  # cut in the middle of a frame
+            tifffile.imwrite(tmp_path / f"run_{name}_{i + 1:05}.tif", part, photometric="minisblack")
+    write_config(
+        tmp_path,
+        recordings="run_*.tif",
+        channels=["green", "red"],
+        flow_options={"quality_setting": "fast", "weight": [1, 0.5], "reference_frames": "0:4"},
+    )
+    run = snakemake(tmp_path)
+    assert run.returncode == 0, run.output
+    folder = tmp_path / "compensated_outputs" / "run_y"
+    with h5py.File(folder / "compensated.hdf5") as movie:
+        green, red = movie["ch1"][:].astype(float), movie["ch2"][:].astype(float)
+    assert green.shape == (12, 40, 48)
+    assert np.abs(green / 2 - red).mean() < 1  # both were warped by one flow
+    status = json.loads((folder / "status.json").read_text("utf-8"))
+    assert status["channels"] == ["green", "red"] and status["source"]["files"] == 2
+    assert snakemake(tmp_path, "-n").nothing_to_do
+
+    last = tmp_path / "run_y_00002.tif"
+    tifffile.imwrite(last, tifffile.imread(last) + 1, photometric="minisblack")
+    again = snakemake(tmp_path, "-n")
+    assert ("compensate_recording", "run_y") in again.jobs and ("compensate_recording", "run_x") not in again.jobs
+
+
+def test_every_plane_is_a_recording(tmp_path):
+    simulate_session(tmp_path, names=["x"], frames=8, shape=(40, 48))
+    movie = tifffile.imread(tmp_path / "x.tif")
+    volume = np.stack([movie, movie[:, ::-1]], axis=1)
+    tifffile.imwrite(tmp_path / "v.ome.tif", volume, photometric="minisblack", metadata={"axes": "TZYX"})
+    write_config(tmp_path, pattern="v.ome.tif", planes="split", flow_options={"quality_setting": "fast"})
+    run = snakemake(tmp_path, "stage1")
+    assert run.returncode == 0, run.output
+    upright, flipped = (
+        np.load(tmp_path / "compensated_outputs" / f"v.ome_plane{plane}" / "temporal_average.npy") for plane in (1, 2)
+    )
+    assert np.corrcoef(upright.ravel(), flipped[::-1].ravel())[0, 1] > 0.95
+    assert np.corrcoef(upright.ravel(), flipped.ravel())[0, 1] < 0.8
