@@ -1,6 +1,6 @@
-"""The Numba backend: the steps of the method on one level, and the workspace in which a thread takes them.
+"""The Numba backend: everything is laid out in memory once, and then a frame is one call into compiled code.
 
-`coarse_to_fine` calls the steps in their order; a twin for another device, with the same methods, takes its place.
+Every step is a method too, so that tests and benchmarks can take one at a time, by `estimator.coarse_to_fine`.
 """
 
 import threading
@@ -8,31 +8,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import median, pyramid, relax, tensor, warp
-from .layout import aligned, empty_plane, split
+from . import steps
+from .layout import cells, split
 from .measure import statistics
+from .memory import LEVEL, RIGID, SHARED, TABLE, Block, whole_lines
+from .pyramid import even_first
 from .register import warp_and_mask
-from .rigid import RigidStart
+from .rigid import RigidStart, window
 
 
 @dataclass(frozen=True)
-class Scratch:
-    """The arrays of one level that every frame overwrites; pairs are (red, black), see layout.
+class LevelArrays:
+    """A level's arrays in a thread's memory; pairs are (red, black), see layout."""
 
-    What is needed only while its level is solved shares memory with the other levels.
-    """
-
-    image: list[np.ndarray]  # per channel, (h + 4, w + 4) with two replicated pixels around
-    start: tuple  # u_red, u_black, v_red, v_black
-    flow: tuple
-    mean: tuple
-    difference: tuple
-    spare: tuple  # two pairs
-    columns: tuple  # (5, n + 32) for even and odd x
-    tensor: tuple  # (C, 6, ...)
-    system: tuple  # (5, ...)
-    edges: tuple | None  # (4, ...) if a_smooth < 1
-    neighbours: tuple | None
+    image: np.ndarray  # (C, h + 4, w + 4) with two replicated pixels around
+    start: np.ndarray  # u_red, u_black, v_red, v_black
+    flow: np.ndarray
+    difference: np.ndarray  # a pair; from here on shared with the other levels
+    tensor: np.ndarray  # a pair of (C, 6, ...)
 
 
 class NumbaBackend:
@@ -50,18 +43,114 @@ class NumbaBackend:
 
     def __init__(self, plan, reference: np.ndarray):
         self.plan = plan
+        self._local = threading.local()
+        self._constants, self._memory = Block(), Block()
+        self.levels = np.zeros(len(plan.levels), LEVEL)
+        self._shared, self._rigid = np.zeros(1, SHARED), np.zeros(1, RIGID)
+        self._lay_out()
+        self._add_tables()
+        self._c = self._constants.allocate()
+        self._add_reference(reference)
+        self._c = self._constants.allocate()
+
+    def _lay_out(self) -> None:
+        """Where the arrays lie that a frame overwrites, and the numbers that belong to the plan."""
+        plan, m, shared = self.plan, self._memory, self._shared[0]
+        (h, w), channels, params = plan.shape, plan.channels, plan.params
+        for level, at in zip(plan.levels, self.levels, strict=True):
+            at["h"], at["w"] = level.shape
+            at["n"] = cells(level.shape[1])
+            at["size"] = (at["h"] + 4) * at["n"]
+            at["hx"], at["hy"], at["wx"], at["wy"] = level.hx, level.hy, level.wx, level.wy
+            at["image"] = m.reserve(channels, at["h"] + 4, at["w"] + 4)
+            at["start"], at["flow"] = m.reserve(4, at["size"]), m.reserve(4, at["size"])
+        largest = self.levels[0]["size"]
+        planes = {"mean": 2, "difference": 2, "spare": 4, "tensor": 12 * channels, "system": 10}
+        if params.a_smooth < 1:
+            planes |= {"edges": 8, "sums": 2}
+        for name, count in planes.items():
+            shared[name] = m.reserve(count, largest)
+        shared["h"], shared["w"], shared["channels"] = h, w, channels
+        shared["constancy"], shared["iterations"] = plan.constancy, params.iterations
+        shared["lag"], shared["omega"] = params.update_lag, plan.omega
+        shared["a_data"], shared["a_smooth"] = params.a_data, params.a_smooth
+        shared["frame"] = m.reserve(channels, h + 4, w + 4)
+        shared["columns"] = m.reserve(10, self.levels[0]["n"])
+        shared["row"] = whole_lines(max(w + 4, 2 * self.levels[0]["n"]))
+        shared["rows"] = m.reserve(steps.ROWS, shared["row"])
+
+    def _add_tables(self) -> None:
+        plan, c, shared = self.plan, self._constants, self._shared[0]
+        shared["weights"] = c.add(plan.weights)
+        shared["normalisation"] = c.add(np.array(plan.normalisation))
+        self._tables = np.zeros((len(plan.levels), plan.channels + 1, 2), TABLE)
+        for k, level in enumerate(plan.levels):
+            y, x = plan.levels[k - 1].enlarge if k > 0 else plan.to_frame or (None, None)
+            back = (y, even_first(x)) if k > 0 else (y, x)
+            for i, pair in enumerate((*level.reduce, back)):
+                for axis, table in enumerate(pair):
+                    if table is not None:
+                        self._tables[k, i, axis] = _add_table(c, table)
+
+    def _add_reference(self, reference) -> None:
+        plan, c, m, rigid = self.plan, self._constants, self._memory, self._rigid[0]
         work = self.workspace()
         self.load(work, reference)
-        self.reference = [[split(image[2:-2, 2:-2], border=True) for image in scratch.image] for scratch in work]
-        self.images = [self.mixed(work, k) for k in range(len(plan.levels))]
-        self.neighbours = [_neighbour_weights(level) for level in plan.levels]
-        self._rigid = RigidStart(self.images[plan.rigid_level])
-        self._columns = [level.enlarge and pyramid.even_first(level.enlarge[1]) for level in plan.levels]
-        self._local = threading.local()
+        for k, (level, at) in enumerate(zip(plan.levels, self.levels, strict=True)):
+            images = self.arrays(work, k).image
+            at["reference"] = c.add([split(image[2:-2, 2:-2], border=True) for image in images])
+            at["neighbours"] = c.add(_neighbour_weights(level))
+        mixed = np.tensordot(plan.weights, self.arrays(work, plan.rigid_level).image, 1)[2:-2, 2:-2]
+        start = RigidStart(mixed)
+        rigid["level"], (rigid["top"], rigid["left"]) = plan.rigid_level, (part.start for part in start.part)
+        (h, w), frequencies = start.shape, start.filter.shape[1]
+        ny, nx = (2 * side + 1 for side in start.reach)
+        rigid["h"], rigid["w"], rigid["frequencies"], rigid["ny"], rigid["nx"] = h, w, frequencies, ny, nx
+        names = "along_x", "along_y", "back_y", "back_x"
+        for name, matrix in zip(names, start.matrices(), strict=True):
+            rigid[name] = c.add(matrix)
+        rigid["window"] = c.add(np.outer(window(h), window(w)))
+        rigid["filter"] = c.add([start.filter.real, start.filter.imag])
+        rigid["mixed"] = m.reserve(mixed.shape[0] + 4, mixed.shape[1] + 4)
+        rigid["part"], rigid["rows"] = m.reserve(w, h), m.reserve(h, 2 * frequencies)
+        rigid["spectrum"] = m.reserve(2 * h, frequencies)
+        rigid["columns"], rigid["surface"] = m.reserve(2 * ny, frequencies), m.reserve(ny, nx)
+
+    def workspace(self) -> np.ndarray:
+        """What one thread needs to work on a frame."""
+        return self._memory.allocate()
+
+    def arrays(self, work, k) -> LevelArrays:
+        """The arrays of level k in a workspace."""
+        level, channels = self.levels[k], self.plan.channels
+        h, w, n = (int(level[name]) for name in ("h", "w", "n"))
+
+        def at(start, *shape):
+            return work[start : start + int(np.prod(shape))].reshape(shape)
+
+        return LevelArrays(
+            image=at(level["image"], channels, h + 4, w + 4),
+            start=at(level["start"], 4, h + 4, n),
+            flow=at(level["flow"], 4, h + 4, n),
+            difference=at(self._shared[0]["difference"], 2, h + 4, n),
+            tensor=at(self._shared[0]["tensor"], channels, 2, 6, h + 4, n).swapaxes(0, 1),
+        )
+
+    def reference(self, k, channel) -> np.ndarray:
+        """The reference on level k, (red, black) with two replicated pixels around."""
+        level = self.levels[k]
+        first, h, n = level["reference"] + 2 * channel * level["size"], level["h"] + 4, level["n"]
+        return self._c[first : first + 2 * level["size"]].reshape(2, h, n)
 
     def flows(self, frames: np.ndarray, estimate) -> np.ndarray:
-        """The flow (n, H, W, 2) of frames (n, H, W, C), by `coarse_to_fine`."""
-        return _together([estimate(self, self._work(), frame) for frame in frames])
+        """The flow (n, H, W, 2) of frames (n, H, W, C), the same as by `estimate`, `estimator.coarse_to_fine`."""
+        out = np.empty((*frames.shape[:3], 2), np.float32)
+        work, places = self._work(), (self._shared[0], self.levels, self._tables)
+        for frame, w in zip(frames, out, strict=True):
+            self._pad(work, frame)
+            steps.coarse_to_fine(self._c, work, *places, self._rigid[0])
+            steps.finish(self._c, work, *places, w)
+        return out
 
     def translations(self, frames: np.ndarray) -> np.ndarray:
         """The translations (n, 2) of frames (n, H, W, C), in pixels."""
@@ -80,123 +169,63 @@ class NumbaBackend:
         registered, valid = (_together(list(part)) for part in zip(*warped, strict=True))
         return w, registered, valid, np.array(numbers)
 
-    def _work(self) -> list[Scratch]:
+    def _work(self) -> np.ndarray:
         if not hasattr(self._local, "work"):
             self._local.work = self.workspace()
         return self._local.work
 
-    def workspace(self) -> list[Scratch]:
-        """What one thread needs to work on a frame, one entry per level, finest first."""
-        channels, weighted = self.plan.channels, self.plan.params.a_smooth < 1
-        sizes = {"mean": (), "difference": (), "tensor": (channels, 6), "system": (5,)}
-        if weighted:
-            sizes |= {"edges": (4,), "neighbours": ()}
-        spare = {"spare_0": (), "spare_1": ()}
-        largest = empty_plane(self.plan.levels[0].shape)[0].size
-        memory = {
-            name: [aligned(int(np.prod(size)) * largest) for _ in (0, 1)] for name, size in (sizes | spare).items()
-        }
-        work = []
-        for level in self.plan.levels:
-            h, w = level.shape
-            red, black = empty_plane(level.shape)
+    def _pad(self, work, frame):
+        shared = self._shared[0]
+        shape = self.plan.channels, self.plan.shape[0] + 4, self.plan.shape[1] + 4
+        steps.pad(np.moveaxis(frame, -1, 0), work[shared["frame"] : shared["frame"] + np.prod(shape)].reshape(shape))
 
-            def shared(name, size, shape=red.shape):
-                return tuple(m[: int(np.prod((*size, *shape)))].reshape(*size, *shape) for m in memory[name])
-
-            part = {name: shared(name, size) for name, size in sizes.items()}
-            if not weighted:
-                part |= {"edges": None, "neighbours": None}
-            work.append(
-                Scratch(
-                    image=[np.zeros((h + 4, w + 4), np.float32) for _ in range(channels)],
-                    start=(red, black, *empty_plane(level.shape)),
-                    flow=(*empty_plane(level.shape), *empty_plane(level.shape)),
-                    spare=tuple(shared(name, ()) for name in spare),
-                    columns=(aligned(5, red.shape[1]), aligned(5, red.shape[1])),
-                    **part,
-                )
-            )
-        return work
+    # The steps, in the order of `estimator.coarse_to_fine`.
 
     def load(self, work, frame):
         """Normalise, smooth and reduce a raw frame (H, W, C) to every level."""
-        buffer = np.empty(self.plan.shape[1], np.float32)
-        for c in range(self.plan.channels):
-            image = np.ascontiguousarray(frame[..., c], np.float32)
-            offset, scale = self.plan.normalisation[c]
-            for level, scratch in zip(self.plan.levels, work, strict=True):
-                y, x = level.reduce[c]
-                pyramid.resample_image(
-                    image, y.start, y.weight, x.start, x.weight, offset, scale, buffer, scratch.image[c]
-                )
-                image, offset, scale = scratch.image[c][2:-2, 2:-2], 0.0, 1.0
-
-    def mixed(self, work, k) -> np.ndarray:
-        """The weighted mean of the channels on level k, (h, w)."""
-        return sum(w * image[2:-2, 2:-2] for w, image in zip(self.plan.weights, work[k].image, strict=True))
+        self._pad(work, frame)
+        steps.load(self._c, work, self._shared[0], self.levels, self._tables)
 
     def translate(self, work) -> tuple[float, float]:
         """The translation (u, v) of the loaded frame, in pixels of the full frame."""
-        k = self.plan.rigid_level
-        x, y = self._rigid(self.mixed(work, k))
-        return x * self.plan.levels[k].hx, y * self.plan.levels[k].hy
+        return steps.translate(self._c, work, self._shared[0], self.levels, self._rigid[0])
 
     def shift(self, work, k, translation):
         """Start level k from one translation (u, v), in pixels of the full frame."""
-        u, v = translation
-        for component, value in zip((0, 2), (u, v), strict=True):
-            for colour in (0, 1):
-                work[k].start[component + colour][...] = np.where(self.neighbours[k][colour] > 0, np.float32(value), 0)
+        steps.shift(self._c, work, self.levels, k, *translation)
 
     def enlarge(self, work, k):
         """Start level k from the flow of the next coarser one."""
-        y, x = self.plan.levels[k].enlarge[0], self._columns[k]
-        coarse, start = work[k + 1].flow, work[k].start
-        line, rows = np.empty(2 * coarse[0].shape[1], np.float32), np.empty((4, x.start.size), np.float32)
-        pyramid.resample_flow(coarse, y.start, y.weight, x.start, x.weight, line, rows, start)
+        steps.enlarge(self._c, work, self._shared[0], self.levels, self._tables, k)
 
     def constrain(self, work, k):
         """Warp the level's frame with its starting flow and form the motion tensor of every channel."""
-        level, s = self.plan.levels[k], work[k]
-        for c in range(self.plan.channels):
-            warp.warp_level(s.image[c], self.reference[k][c], s.start, level.hx, level.hy, s.mean, s.difference)
-            J = s.tensor[0][c], s.tensor[1][c]
-            tensor.motion_tensor(self.plan.constancy, s.mean, s.difference, level, J, s.spare)
+        steps.constrain(self._c, work, self._shared[0], self.levels, k)
 
     def solve(self, work, k):
         """Relax the flow of level k from its start."""
-        level, params, s = self.plan.levels[k], self.plan.params, work[k]
-        system = s.tensor, self.plan.weights, s.start, params.a_data
-        sweeps = self.plan.omega, params.iterations, params.update_lag
-        if s.edges is None:
-            relax.solve(*system, self.neighbours[k], level.wx, level.wy, *sweeps, s.system, s.flow)
-        else:
-            grid = level.shape[1], level.wx, level.wy, level.hx, level.hy
-            pixels = self.neighbours[k]
-            relax.solve_edges(*system, grid, params.a_smooth, pixels, *sweeps, s.edges, s.neighbours, s.system, s.flow)
+        steps.solve(self._c, work, self._shared[0], self.levels, k)
 
     def smooth(self, work, k):
         """Replace the increment of level k by its 5 x 5 median."""
-        s = work[k]
-        median.median_increment(s.start, self.plan.levels[k].shape[1], s.spare[0], *s.columns, s.flow)
+        steps.smooth(work, self._shared[0], self.levels, k)
 
     def finish(self, work) -> np.ndarray:
         """The flow (H, W, 2) of the full frame from the finest level."""
         out = np.empty((*self.plan.shape, 2), np.float32)
-        flow = work[0].flow
-        if self.plan.to_frame is None:
-            pyramid.flow_to_frame(flow, out)
-        else:
-            y, x = self.plan.to_frame
-            line, rows = np.empty(2 * flow[0].shape[1], np.float32), np.empty((2, 4, x.start.size), np.float32)
-            pyramid.resample_flow_to_frame(flow, y.start, y.weight, x.start, x.weight, line, rows, out)
+        steps.finish(self._c, work, self._shared[0], self.levels, self._tables, out)
         return out
 
 
 def _together(arrays: list[np.ndarray]) -> np.ndarray:
     """Arrays along a new first axis, without a copy of a single one."""
     return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
+
+
+def _add_table(block, table):
+    at = block.add(table.start.view(np.float32))
+    block.add(table.weight)
+    return at, *table.weight.shape
 
 
 def _neighbour_weights(level):

@@ -64,9 +64,12 @@ class NoAliasCompiler(CompilerBase):
 
 # Values are finite by contract (readers refuse NaN and Inf), so the compiler may assume so. Results do not depend on
 # threads or batches: one frame is always computed by one thread, by the same machine code.
-_OPTIONS = {"fastmath": True, "error_model": "numpy", "pipeline_class": NoAliasCompiler, "_nrt": False}
-kernel = njit(nogil=True, cache=True, **_OPTIONS)
-inlined = njit(forceinline=True, **_OPTIONS)
+_OPTIONS = {"fastmath": True, "error_model": "numpy", "pipeline_class": NoAliasCompiler}
+kernel = njit(nogil=True, cache=True, _nrt=False, **_OPTIONS)
+inlined = njit(forceinline=True, _nrt=False, **_OPTIONS)
+# Numba lets a function return a part of an array only if it counts references; a frame has a few hundred such calls.
+step = njit(nogil=True, cache=True, **_OPTIONS)
+view = njit(forceinline=True, **_OPTIONS)
 
 
 @intrinsic

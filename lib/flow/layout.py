@@ -33,11 +33,15 @@ def aligned(*shape: int) -> np.ndarray:
     return memory[first : first + size].reshape(shape)
 
 
+def cells(w: int) -> int:
+    """How many cells, n + 32, a row of one colour takes in an image of width w."""
+    return -(-((w + 1) // 2) // LINE) * LINE + 2 * LINE
+
+
 def empty_plane(shape: tuple[int, int], *leading: int) -> tuple[np.ndarray, np.ndarray]:
     """Zeroed red and black storage, each (*leading, h + 4, n + 32), for planes of `shape` (h, w)."""
     h, w = shape
-    n = -(-((w + 1) // 2) // LINE) * LINE
-    return aligned(*leading, h + 4, n + 2 * LINE), aligned(*leading, h + 4, n + 2 * LINE)
+    return aligned(*leading, h + 4, cells(w)), aligned(*leading, h + 4, cells(w))
 
 
 def split(image: np.ndarray, border: bool = False) -> tuple[np.ndarray, np.ndarray]:

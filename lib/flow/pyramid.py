@@ -72,9 +72,9 @@ def resample_table(n_in: int, n_out: int, sigma: float = 0.0) -> Table:
 
 
 @inlined
-def _rows(image, start, weight, y, buffer):
-    """buffer[x] = the sum over k of weight[k, y] * image[start[y] + k, x], four terms at a time."""
-    first, taps = start[y], weight.shape[0]
+def weighted_rows(image, first, weight, y, buffer):
+    """buffer[x] = the sum over k of weight[k, y] * image[first + k, x], four terms at a time."""
+    taps = weight.shape[0]
     for x in range(image.shape[1]):
         buffer[x] = _F(0)
     for k in range(0, taps - 3, 4):
@@ -89,20 +89,20 @@ def _rows(image, start, weight, y, buffer):
 
 @kernel
 def resample_image(image, y_start, y_weight, x_start, x_weight, offset, scale, buffer, out):
-    """out[2:-2, 2:-2] = scale * (resampled image - offset), with two replicated pixels on every side.
+    """out = scale * (resampled image - offset).
 
-    image (H, W) float32, buffer (W,) float32, out (h + 4, w + 4) float32.
+    image (H + 4, W + 4) and out (h + 4, w + 4) float32 have two replicated pixels on every side; buffer (W + 4,).
     """
     h, w = out.shape[0] - 4, out.shape[1] - 4
     scale = _F(scale)
     shift = -_F(offset) * scale
     for y in range(h):
-        _rows(image, y_start, y_weight, y, buffer)
+        weighted_rows(image, y_start[y] + 2, y_weight, y, buffer)
         for x in range(w):
             out[y + 2, x + 2] = shift
         for k in range(x_weight.shape[0]):
             for x in range(w):
-                out[y + 2, x + 2] += scale * x_weight[k, x] * buffer[_N(x_start[x] + k)]
+                out[y + 2, x + 2] += scale * x_weight[k, x] * buffer[_N(x_start[x] + k + 2)]
         out[y + 2, 0] = out[y + 2, 2]
         out[y + 2, 1] = out[y + 2, 2]
         out[y + 2, w + 2] = out[y + 2, w + 1]
@@ -165,20 +165,20 @@ def resample_flow(flow, y_start, y_weight, x_start, x_weight, line, rows, out):
 
 @kernel
 def resample_flow_to_frame(flow, y_start, y_weight, x_start, x_weight, line, rows, out):
-    """Resample both components of the finest level's flow to the frame: out (H, W, 2), line (2 n,), rows (2, 4, W)."""
+    """Resample both components of the finest level's flow to out (H, W, 2); line (2 n,), rows two of (4, W)."""
     done = 0
     for y in range(out.shape[0]):
         first = y_start[y]
         while done < first + 4:
             if done >= first:
-                _across(flow[0], flow[1], done, x_start, x_weight, line, rows[0, done & 3])
-                _across(flow[2], flow[3], done, x_start, x_weight, line, rows[1, done & 3])
+                _across(flow[0], flow[1], done, x_start, x_weight, line, rows[0][done & 3])
+                _across(flow[2], flow[3], done, x_start, x_weight, line, rows[1][done & 3])
             done += 1
         k0, k1, k2, k3 = first & 3, (first + 1) & 3, (first + 2) & 3, (first + 3) & 3
         w0, w1, w2, w3 = y_weight[0, y], y_weight[1, y], y_weight[2, y], y_weight[3, y]
         for x in range(out.shape[1]):
-            out[y, x, 0] = w0 * rows[0, k0, x] + w1 * rows[0, k1, x] + w2 * rows[0, k2, x] + w3 * rows[0, k3, x]
-            out[y, x, 1] = w0 * rows[1, k0, x] + w1 * rows[1, k1, x] + w2 * rows[1, k2, x] + w3 * rows[1, k3, x]
+            out[y, x, 0] = w0 * rows[0][k0, x] + w1 * rows[0][k1, x] + w2 * rows[0][k2, x] + w3 * rows[0][k3, x]
+            out[y, x, 1] = w0 * rows[1][k0, x] + w1 * rows[1][k1, x] + w2 * rows[1][k2, x] + w3 * rows[1][k3, x]
 
 
 @kernel

@@ -9,7 +9,7 @@ import numpy as np
 
 from .jit import compiling, kernel
 from .params import INTERPOLATION
-from .warp import cubic_sample
+from .warp import locate, sample
 
 _F = np.float32
 
@@ -27,19 +27,18 @@ def _pad(image, out):
 
 
 @kernel
-def _warp_cubic(padded, flow, fill, low, high, rounds, out, valid):
+def _warp_cubic(padded, flow, fill, low, high, rounds, row, at, out, valid):
     """out (H, W) = frame at x + flow, `fill` where that is outside; clipped to [low, high], rounded if asked."""
     h, w = out.shape
+    tx, ty, warped = row[0], row[1], row[2]
     for y in range(h):
         for x in range(w):
-            px, py = _F(x) + flow[y, x, 0], _F(y) + flow[y, x, 1]
-            inside = (px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1))
-            px = min(max(px, _F(0)), _F(w - 1))
-            py = min(max(py, _F(0)), _F(h - 1))
-            value = min(max(cubic_sample(padded, px, py), low), high)
+            valid[y, x] = locate(_F(x) + flow[y, x, 0], _F(y) + flow[y, x, 1], w, h, x, at, tx, ty)
+        sample(padded, at, tx, ty, w, warped)
+        for x in range(w):
+            value = min(max(warped[x], low), high)
             value = np.rint(value) if rounds else value
-            out[y, x] = value if inside else fill[y, x]
-            valid[y, x] = inside
+            out[y, x] = value if valid[y, x] else fill[y, x]
 
 
 @kernel
@@ -127,9 +126,10 @@ def warp_and_mask(image, flow, *, fill, interpolation="cubic"):
             source, target = np.ascontiguousarray(image[part]), np.empty(image.shape[:2], image.dtype)
             filling = np.ascontiguousarray(fill[part])
             if interpolation == "cubic":
-                padded = np.empty((source.shape[0] + 4, source.shape[1] + 4), np.float32)
+                h, w = source.shape
+                padded, row = np.empty((h + 4, w + 4), np.float32), np.empty((3, w), np.float32)
                 _pad(source, padded)
-                _warp_cubic(padded, flow, filling, low, high, rounds, target, valid)
+                _warp_cubic(padded, flow, filling, low, high, rounds, row, np.empty(w, np.int32), target, valid)
             else:
                 _warp_other(source, flow, filling, interpolation == "nearest", low, high, rounds, target, valid)
             out[part] = target

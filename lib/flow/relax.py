@@ -27,20 +27,14 @@ EPSILON = _F(1e-5)  # psi(s2) = (s2 + EPSILON)^a
 
 
 @inlined
-def _data_row(J, k, weight, u0, v0, u, v, a_data, S, y):
-    """Row y of the data term of channel k: block entries to S[I11..I22], right-hand side to S[B1..B2]."""
-    p, factor, keep = a_data - _F(1), a_data * weight, _F(0) if k == 0 else _F(1)
+def _data_row(J, first, weight, u0, v0, u, v, a_data, S, y):
+    """Row y of a channel's data term, added to S after the first: block to I11..I22, right-hand side to B1, B2."""
+    p, factor, keep = a_data - _F(1), a_data * weight, _F(0) if first else _F(1)
     for j in range(u.shape[1] - 2 * LINE):
         i = _N(j + LINE)
         du, dv = u[y, i] - u0[y, i], v[y, i] - v0[y, i]
-        j11, j12, j22, j13, j23 = (
-            J[k, J11, y, i],
-            J[k, J12, y, i],
-            J[k, J22, y, i],
-            J[k, J13, y, i],
-            J[k, J23, y, i],
-        )
-        s2 = du * (j11 * du + _F(2) * (j12 * dv + j13)) + dv * (j22 * dv + _F(2) * j23) + J[k, J33, y, i]
+        j11, j12, j22, j13, j23 = J[J11, y, i], J[J12, y, i], J[J22, y, i], J[J13, y, i], J[J23, y, i]
+        s2 = du * (j11 * du + _F(2) * (j12 * dv + j13)) + dv * (j22 * dv + _F(2) * j23) + J[J33, y, i]
         psi = factor * power(max(s2, _F(0)) + EPSILON, p)
         S[I11, y, i] = keep * S[I11, y, i] + psi * j11
         S[I12, y, i] = keep * S[I12, y, i] + psi * j12
@@ -78,14 +72,14 @@ def _relax_row(u, v, u_other, v_other, S, y, s, wx, wy, omega):
 def renew_system(J, weights, start, flow, a_data, neighbours, S):
     """The linear system at the present flow: psi_d' by psi(s2) = (s2 + 1e-5)^a_data, one 2 x 2 block per pixel.
 
-    J (red, black) of (C, 6, h + 4, n + 32); weights (C,); start and flow (u_red, u_black, v_red, v_black); neighbours
-    (red, black) with the sum of each pixel's neighbour weights, zero where there is no pixel.
+    J (C, 2, 6, h + 4, n + 32), red and black per channel; weights (C,); start and flow (u_red, u_black, v_red,
+    v_black); neighbours (red, black) with the sum of each pixel's neighbour weights, zero where there is no pixel.
     """
     a_data = _F(a_data)
     for y in range(2, flow[0].shape[0] - 2):
         for k in range(weights.size):
-            _data_row(J[0], k, weights[k], start[0], start[2], flow[0], flow[2], a_data, S[0], y)
-            _data_row(J[1], k, weights[k], start[1], start[3], flow[1], flow[3], a_data, S[1], y)
+            _data_row(J[k, 0], k == 0, weights[k], start[0], start[2], flow[0], flow[2], a_data, S[0], y)
+            _data_row(J[k, 1], k == 0, weights[k], start[1], start[3], flow[1], flow[3], a_data, S[1], y)
         _invert_row(neighbours[0], S[0], y)
         _invert_row(neighbours[1], S[1], y)
 

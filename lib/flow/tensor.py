@@ -22,7 +22,7 @@ GC, GRAY, CS = 0, 1, 2
 J11, J12, J22, J13, J23, J33 = range(6)
 _F, _N = np.float32, np.uint64
 THETA = _F(1e-6)  # keeps the normalisation finite where the image is flat
-NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
+NEIGHBOURS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx)
 CENSUS_SOFTNESS = _F(0.05)  # grey-value step, in units of the reference's range, at which a census sign is half decided
 
 
@@ -115,14 +115,16 @@ def census_signature(f, t, w, dy, dx, mean, difference):
     replicate_border(difference[0], difference[1], h, w)
 
 
-def motion_tensor(constancy, f, t, level, J, spare):
-    """Fill J of one channel from the mean f and the difference t on a level; `spare` is two pairs of planes."""
-    w, hx, hy = level.shape[1], level.hx, level.hy
+@kernel
+def motion_tensor(constancy, f, t, w, hx, hy, spare, J):
+    """Fill J of one channel from the mean f and the difference t of a level of width w; `spare` is two pairs."""
     if constancy == GC:
         gradient_tensor(f, t, hx, hy, J)
     elif constancy == GRAY:
         gray_tensor(f, t, hx, hy, True, 1.0, J)
     else:
-        for k, (dy, dx) in enumerate(NEIGHBOURS):
-            census_signature(f, t, w, dy, dx, *spare)
-            gray_tensor(*spare, hx, hy, k == 0, 1 / len(NEIGHBOURS), J)
+        mean, difference = spare
+        for k in range(len(NEIGHBOURS)):
+            dy, dx = NEIGHBOURS[k]
+            census_signature(f, t, w, dy, dx, mean, difference)
+            gray_tensor(mean, difference, hx, hy, k == 0, 1 / len(NEIGHBOURS), J)

@@ -1,68 +1,111 @@
-"""Warping of a level's frame during the estimation: frame(x + u, y + v) by cubic convolution (Keys 1981, a = -0.75)."""
+"""Warping of a frame: frame(x + u, y + v) by cubic convolution (Keys 1981, a = -0.75).
+
+A row of pixels is warped in passes, so that all but the sampling itself vectorise over the row: `locate` finds where
+each pixel comes from, `sample` fetches it. A frame is padded by two replicated pixels on every side, (h + 4, w + 4).
+"""
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
 from .jit import inlined, kernel
 from .layout import LINE, replicate_border
 
 _F, _N = np.float32, np.uint64
+A = -0.75
+# The weights of the four samples around a position, as polynomials of its fraction t in [0, 1) between the two middle
+# ones: the coefficients of 1, t, t^2 and t^3.
+KEYS = ((0, 1, 0, 0), (A, 0, -A, 0), (-2 * A, -A - 3, 2 * A + 3, A), (A, A + 2, -A - 2, -A))
+
+
+@intrinsic
+def _cubic(typingctx, frame, at, stride, tx, ty):
+    """Cubic convolution of the 4 x 4 samples from the flat index `at` on, at the fractions tx and ty.
+
+    The four samples of a row are a vector, and so are the four weights of an axis: LLVM does not find this by itself,
+    and one gather per sample, which it does find, takes three times as long.
+    """
+    four, integer = ir.VectorType(ir.FloatType(), 4), ir.IntType(32)
+    unset, fast = ir.Constant(four, ir.Undefined), ("fast",)
+
+    def generate(context, builder, signature, args):
+        def lanes(vector, *order):
+            return builder.shuffle_vector(vector, unset, ir.Constant(ir.VectorType(integer, 4), order))
+
+        def weights(t):
+            t = lanes(builder.insert_element(unset, t, integer(0)), 0, 0, 0, 0)
+            w = ir.Constant(four, KEYS[3])
+            for power in (2, 1, 0):
+                w = builder.fadd(builder.fmul(w, t, fast), ir.Constant(four, KEYS[power]), fast)
+            return w
+
+        data = make_array(signature.args[0])(context, builder, args[0]).data
+        at, stride, wx, wy = args[1], args[2], weights(args[3]), weights(args[4])
+        total = ir.Constant(four, [0.0] * 4)
+        for k in range(4):
+            row = builder.load(builder.bitcast(builder.gep(data, [at]), four.as_pointer()), align=4)
+            total = builder.fadd(total, builder.fmul(row, lanes(wy, k, k, k, k), fast), fast)
+            at = builder.add(at, stride)
+        total = builder.fmul(total, wx, fast)
+        total = builder.fadd(total, lanes(total, 2, 3, 2, 3), fast)
+        return builder.fadd(*(builder.extract_element(total, integer(k)) for k in (0, 1)), fast)
+
+    return types.float32(frame, types.int64, types.int64, types.float32, types.float32), generate
 
 
 @inlined
-def _keys(t):
-    """The four weights of cubic convolution, a = -0.75, at fraction t in [0, 1) between the two middle samples."""
-    a = _F(-0.75)
-    s = _F(1) - t
-    w0 = a * t * s * s
-    w3 = a * s * t * t
-    w1 = ((a + _F(2)) * t - (a + _F(3))) * t * t + _F(1)
-    return w0, w1, _F(1) - w0 - w1 - w3, w3
+def locate(px, py, w, h, j, at, tx, ty):
+    """Note in the rows `at`, `tx`, `ty` which samples of a padded frame (px, py) lies between; whether it is inside."""
+    x, y = min(max(px, _F(0)), _F(w - 1)), min(max(py, _F(0)), _F(h - 1))
+    left, top = np.floor(x), np.floor(y)
+    at[j] = np.int32((np.int32(top) + 1) * (w + 4) + np.int32(left) + 1)
+    tx[j] = x - left
+    ty[j] = y - top
+    return (x == px) & (y == py)
 
 
 @inlined
-def cubic_sample(frame, px, py):
-    """A frame that is padded by two pixels on every side at (px, py) in [0, w - 1] x [0, h - 1]."""
-    ix, iy = np.int64(px), np.int64(py)
-    x0, x1, x2, x3 = _keys(px - _F(ix))
-    y0, y1, y2, y3 = _keys(py - _F(iy))
-    a, b, c, d = _N(ix + 1), _N(ix + 2), _N(ix + 3), _N(ix + 4)
-    r0, r1, r2, r3 = _N(iy + 1), _N(iy + 2), _N(iy + 3), _N(iy + 4)
-    value = y0 * (x0 * frame[r0, a] + x1 * frame[r0, b] + x2 * frame[r0, c] + x3 * frame[r0, d])
-    value += y1 * (x0 * frame[r1, a] + x1 * frame[r1, b] + x2 * frame[r1, c] + x3 * frame[r1, d])
-    value += y2 * (x0 * frame[r2, a] + x1 * frame[r2, b] + x2 * frame[r2, c] + x3 * frame[r2, d])
-    value += y3 * (x0 * frame[r3, a] + x1 * frame[r3, b] + x2 * frame[r3, c] + x3 * frame[r3, d])
-    return value
+def sample(frame, at, tx, ty, count, out):
+    """out[j] = the frame where `locate` said, for j < count."""
+    stride = np.int64(frame.shape[1])
+    for j in range(count):
+        out[j] = _cubic(frame, np.int64(at[j]), stride, tx[j], ty[j])
 
 
 @inlined
-def _warp_row(frame, reference, u, v, y, s, w, h, to_x, to_y, mean, difference):
-    """Row y of one colour; the frame, in rows of x, is padded by two pixels."""
-    for j in range((w - s + 1) // 2):
-        px = _F(2 * j + s) + u[y + 2, j + LINE] * to_x
-        py = _F(y) + v[y + 2, j + LINE] * to_y
-        inside = (px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1))
-        px = min(max(px, _F(0)), _F(w - 1))
-        py = min(max(py, _F(0)), _F(h - 1))
-        warped = cubic_sample(frame, px, py)
-        ref = reference[y + 2, j + LINE]
-        change = (warped - ref) if inside else _F(0)
-        mean[y + 2, j + LINE] = ref + _F(0.5) * change
-        difference[y + 2, j + LINE] = change
+def _warp_row(frame, reference, u, v, y, s, to_x, to_y, row, at, mean, difference):
+    """Row y of one colour; the frame is in rows of x."""
+    h, w = frame.shape[0] - 4, frame.shape[1] - 4
+    count = (w - s + 1) // 2
+    tx, ty, keep, warped = row[0], row[1], row[2], row[3]
+    for j in range(count):
+        i = _N(j + LINE)
+        px, py = _F(2 * j + s) + u[y + 2, i] * to_x, _F(y) + v[y + 2, i] * to_y
+        keep[j] = _F(1) if locate(px, py, w, h, j, at, tx, ty) else _F(0)
+    sample(frame, at, tx, ty, count, warped)
+    for j in range(count):
+        i = _N(j + LINE)
+        ref = reference[y + 2, i]
+        change = keep[j] * (warped[j] - ref)
+        mean[y + 2, i] = ref + _F(0.5) * change
+        difference[y + 2, i] = change
 
 
 @kernel
-def warp_level(frame, reference, flow, hx, hy, mean, difference):
+def warp_level(frame, reference, flow, hx, hy, row, at, mean, difference):
     """Warp one channel of a level's frame and form its mean with, and difference to, the reference.
 
-    frame (h + 4, w + 4), padded by two replicated pixels; reference, mean and difference (red, black), ghost cells of
-    the outputs filled; flow (u_red, u_black, v_red, v_black) in full-resolution pixels; hx, hy the level's pixel
-    size. Outside the frame the warped image equals the reference, so that nothing pulls there.
+    frame (h + 4, w + 4); reference, mean and difference (red, black), ghost cells of the outputs filled; flow (u_red,
+    u_black, v_red, v_black) in full-resolution pixels; hx, hy the level's pixel size; workspace `row` (4, w) and `at`
+    (w,) int32. Outside the frame the warped image equals the reference, so that nothing pulls there.
     """
     h, w = frame.shape[0] - 4, frame.shape[1] - 4
     to_x, to_y = _F(1.0 / hx), _F(1.0 / hy)
     for y in range(h):
         s = y & 1
-        _warp_row(frame, reference[0], flow[0], flow[2], y, s, w, h, to_x, to_y, mean[0], difference[0])
-        _warp_row(frame, reference[1], flow[1], flow[3], y, 1 - s, w, h, to_x, to_y, mean[1], difference[1])
+        _warp_row(frame, reference[0], flow[0], flow[2], y, s, to_x, to_y, row, at, mean[0], difference[0])
+        _warp_row(frame, reference[1], flow[1], flow[3], y, 1 - s, to_x, to_y, row, at, mean[1], difference[1])
     replicate_border(mean[0], mean[1], h, w)
     replicate_border(difference[0], difference[1], h, w)

@@ -5,7 +5,7 @@ import pytest
 
 from lib.flow import FlowEstimator, FlowParams
 from lib.flow.backend_numba import NumbaBackend
-from lib.flow.estimator import level_shapes, make_plan
+from lib.flow.estimator import coarse_to_fine, level_shapes, make_plan
 from lib.flow.layout import join, split
 from lib.simulate import make_scene, simulate_recording
 from tests import oracle
@@ -33,7 +33,7 @@ def level_case(shape, params, channels=1):
     start = np.stack([1.5 * np.sin(x / 9) + 0.4, 1.2 * np.cos(y / 7) - 3.1], -1).astype(np.float32)
     for c in (0, 1):
         for colour, plane in enumerate(split(start[..., c])):
-            work[0].start[2 * c + colour][...] = plane
+            backend.arrays(work, 0).start[2 * c + colour] = plane
     return backend, work, start.astype(float)
 
 
@@ -68,8 +68,8 @@ def test_pyramid(shape):
     expected = oracle.pyramid(
         (frame[..., 0].astype(float) - offset) * scale, [lv.shape for lv in plan.levels], (2.0, 1.0)
     )
-    for level, image in zip(work, expected, strict=True):
-        assert_close(level.image[0], np.pad(image, 2, mode="edge"))
+    for k, image in enumerate(expected):
+        assert_close(backend.arrays(work, k).image[0], np.pad(image, 2, mode="edge"))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -82,13 +82,13 @@ def test_flow_is_enlarged_and_finished(shape):
     coarse = np.random.default_rng(3).normal(0, 2, (*plan.levels[1].shape, 2)).astype(np.float32)
     for c in (0, 1):
         for colour, plane in enumerate(split(coarse[..., c])):
-            work[1].flow[2 * c + colour][...] = plane
+            backend.arrays(work, 1).flow[2 * c + colour] = plane
     backend.enlarge(work, 0)
     finer = plan.levels[0].shape
     expected = np.stack([oracle.resample(coarse[..., c].astype(float), finer) for c in (0, 1)], -1)
-    assert_close(joined(work[0].start, finer), expected)
-    for to, of in zip(work[0].flow, work[0].start, strict=True):
-        to[...] = of
+    finest = backend.arrays(work, 0)
+    assert_close(joined(finest.start, finer), expected)
+    finest.flow[...] = finest.start
     full = np.stack([oracle.resample(expected[..., c], shape) for c in (0, 1)], -1)
     assert_close(backend.finish(work), full)
 
@@ -99,13 +99,14 @@ def test_warp_and_tensor(shape, constancy):
     params = one_level(constancy_assumption=constancy)
     backend, work, start = level_case(shape, params)
     backend.constrain(work, 0)
-    fixed = join(*backend.reference[0][0], shape).astype(float)
-    moving = work[0].image[0][2:-2, 2:-2].astype(float)
+    level = backend.arrays(work, 0)
+    fixed = join(*backend.reference(0, 0), shape).astype(float)
+    moving = level.image[0][2:-2, 2:-2].astype(float)
     warped = oracle.warp(moving, fixed, start)
-    assert_close(join(*work[0].difference, shape), warped - fixed)
+    assert_close(join(*level.difference, shape), warped - fixed)
     expected = oracle.tensor(constancy, fixed, warped, 1.0, 1.0)
     for entry, (i, j) in enumerate([(0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2)]):
-        found = join(work[0].tensor[0][0, entry], work[0].tensor[1][0, entry], shape)
+        found = join(*level.tensor[:, 0, entry], shape)
         # normalised constraints amplify single precision where the gradient is as small as the normalisation
         assert_close(found, expected[i, j], 2e-3 if constancy == "gc" else 1e-4)
 
@@ -125,16 +126,16 @@ def test_sweeps(shape, more, channels):
     params = one_level(**more)
     backend, work, start = level_case(shape, params, channels)
     backend.constrain(work, 0)
-    tensors = []
+    level, tensors = backend.arrays(work, 0), []
     for c in range(channels):
-        entries = [join(work[0].tensor[0][c, e], work[0].tensor[1][c, e], shape).astype(float) for e in range(6)]
+        entries = [join(*level.tensor[:, c, e], shape).astype(float) for e in range(6)]
         j11, j12, j22, j13, j23, j33 = entries
         tensors.append(np.array([[j11, j12, j13], [j12, j22, j23], [j13, j23, j33]]))
     backend.solve(work, 0)
     weights = params.channel_weight(channels)
     expected = oracle.solve(tensors, weights, start, params.alpha_xy, 1.0, 1.0, params.a_data, params.a_smooth,
                             params.iterations, params.update_lag, backend.plan.omega)  # fmt: skip
-    assert_close(joined(work[0].flow, shape), expected)
+    assert_close(joined(backend.arrays(work, 0).flow, shape), expected)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -143,11 +144,11 @@ def test_median(shape):
     flow = np.random.default_rng(5).normal(0, 1, (*shape, 2)).astype(np.float32)
     for c in (0, 1):
         for colour, plane in enumerate(split(flow[..., c])):
-            work[0].flow[2 * c + colour][...] = plane
+            backend.arrays(work, 0).flow[2 * c + colour] = plane
     backend.smooth(work, 0)
     expected = start + np.stack([oracle.median((flow - start)[..., c]) for c in (0, 1)], -1)
-    assert_close(joined(work[0].flow, shape), expected, 1e-6)
-    for plane in work[0].flow:
+    assert_close(joined(backend.arrays(work, 0).flow, shape), expected, 1e-6)
+    for plane in backend.arrays(work, 0).flow:
         assert plane[:2].max() == plane[-2:].max() == plane[:, :16].max() == 0
 
 
@@ -170,6 +171,9 @@ def test_whole_estimation(quality, shape, channels, more):
     expected = oracle.estimate(
         reference, frame, params, level_shapes(shape, params), estimator.translation(frame), estimator.plan.omega
     )
+    # one compiled call takes the steps that the estimator's description takes one by one
+    backend = NumbaBackend(estimator.plan, reference)
+    np.testing.assert_array_equal(w, coarse_to_fine(backend, backend.workspace(), frame))
     difference = np.abs(w - expected)
     assert difference.max() < 0.02
     assert difference.mean() < 0.001

@@ -1,0 +1,186 @@
+"""The steps of an estimation in compiled code: each finds its arrays in memory and calls its kernel.
+
+`coarse_to_fine` takes them all: one call, without Python, per frame. Arguments: `c` and `m`, the constants and a
+thread's memory; `shared`, `levels`, `tables` and `rigid`, what lies where in them (see memory).
+"""
+
+import numpy as np
+
+from . import median, pyramid, relax, tensor, warp
+from .jit import step
+from .memory import array_2d, array_3d, pair, row, some_rows, stacks, table, two_pairs
+from .rigid import phase_correlation
+
+_F = np.float32
+ROWS = 9  # of workspace, in the largest number that a step takes
+
+
+@step
+def pad(frame, out):
+    """out (C, H + 4, W + 4) float32 = frame (C, H, W) of any type, with two replicated pixels on every side."""
+    channels, h, w = frame.shape
+    for c in range(channels):
+        for y in range(h + 4):
+            source = min(max(y - 2, 0), h - 1)
+            for x in range(w):
+                out[c, y, x + 2] = _F(frame[c, source, x])
+            out[c, y, 0] = out[c, y, 1] = out[c, y, 2]
+            out[c, y, w + 2] = out[c, y, w + 3] = out[c, y, w + 1]
+
+
+@step
+def load(c, m, shared, levels, tables):
+    """Normalise, smooth and reduce the padded frame to every level."""
+    limits = array_2d(c, shared.normalisation, shared.channels, 2)
+    for channel in range(shared.channels):
+        image = array_3d(m, shared.frame, shared.channels, shared.h + 4, shared.w + 4)[channel]
+        offset, scale = limits[channel, 0], limits[channel, 1]
+        for k in range(levels.size):
+            y_start, y_weight = table(c, tables[k, channel, 0])
+            x_start, x_weight = table(c, tables[k, channel, 1])
+            smaller = array_3d(m, levels[k].image, shared.channels, levels[k].h + 4, levels[k].w + 4)[channel]
+            pyramid.resample_image(
+                image, y_start, y_weight, x_start, x_weight, offset, scale, row(m, shared, 0), smaller
+            )
+            image, offset, scale = smaller, _F(0), _F(1)
+
+
+@step
+def mix(c, m, shared, level, out):
+    """out (h + 4, w + 4) = the weighted mean of the channels on a level."""
+    for y in range(level.h + 4):
+        for x in range(level.w + 4):
+            out[y, x] = _F(0)
+    for channel in range(shared.channels):
+        weight = c[shared.weights + channel]
+        image = array_3d(m, level.image, shared.channels, level.h + 4, level.w + 4)[channel]
+        for y in range(level.h + 4):
+            for x in range(level.w + 4):
+                out[y, x] += weight * image[y, x]
+
+
+@step
+def translate(c, m, shared, levels, rigid):
+    """The translation (u, v) of the loaded frame, in pixels of the full frame."""
+    level, r = levels[rigid.level], rigid
+    mixed = array_2d(m, r.mixed, level.h + 4, level.w + 4)
+    mix(c, m, shared, level, mixed)
+    u, v = phase_correlation(
+        mixed,
+        r.top + 2,
+        r.left + 2,
+        array_2d(c, r.window, r.h, r.w),
+        array_2d(c, r.along_x, r.w, 2 * r.frequencies),
+        array_2d(c, r.along_y, 2 * r.h, 2 * r.h),
+        array_3d(c, r.filter, 2, r.h, r.frequencies),
+        array_2d(c, r.back_y, 2 * r.h, 2 * r.ny),
+        array_2d(c, r.back_x, 2 * r.frequencies, r.nx),
+        array_2d(m, r.part, r.w, r.h),
+        array_2d(m, r.rows, r.h, 2 * r.frequencies),
+        array_2d(m, r.spectrum, 2 * r.h, r.frequencies),
+        array_2d(m, r.columns, 2 * r.ny, r.frequencies),
+        array_2d(m, r.surface, r.ny, r.nx),
+    )
+    return u * level.hx, v * level.hy
+
+
+@step
+def shift(c, m, levels, k, u, v):
+    """Start level k from one translation (u, v), in pixels of the full frame."""
+    level = levels[k]
+    start, pixels = two_pairs(m, level.start, level), pair(c, level.neighbours, level)
+    for i in range(4):
+        value = _F(u) if i < 2 else _F(v)
+        for y in range(level.h + 4):
+            for x in range(level.n):
+                start[i][y, x] = value if pixels[i & 1][y, x] > _F(0) else _F(0)
+
+
+@step
+def enlarge(c, m, shared, levels, tables, k):
+    """Start level k from the flow of the next coarser one."""
+    coarser, level = levels[k + 1], levels[k]
+    y_start, y_weight = table(c, tables[k + 1, shared.channels, 0])
+    x_start, x_weight = table(c, tables[k + 1, shared.channels, 1])
+    flow, start = two_pairs(m, coarser.flow, coarser), two_pairs(m, level.start, level)
+    line, rows = row(m, shared, 0), some_rows(m, shared, 1, 4)
+    pyramid.resample_flow(flow, y_start, y_weight, x_start, x_weight, line, rows, start)
+
+
+@step
+def constrain(c, m, shared, levels, k):
+    """Warp the level's frame with its starting flow and form the motion tensor of every channel."""
+    level = levels[k]
+    images = array_3d(m, level.image, shared.channels, level.h + 4, level.w + 4)
+    start = two_pairs(m, level.start, level)
+    mean, difference = pair(m, shared.mean, level), pair(m, shared.difference, level)
+    spare = pair(m, shared.spare, level), pair(m, shared.spare + 2 * level.size, level)
+    at = row(m, shared, 4).view(np.int32)
+    for channel in range(shared.channels):
+        reference = pair(c, level.reference + 2 * channel * level.size, level)
+        J = stacks(m, shared.tensor + 12 * channel * level.size, 6, level)
+        warp.warp_level(
+            images[channel], reference, start, level.hx, level.hy, some_rows(m, shared, 0, 4), at, mean, difference
+        )
+        tensor.motion_tensor(shared.constancy, mean, difference, level.w, level.hx, level.hy, spare, J)
+
+
+@step
+def solve(c, m, shared, levels, k):
+    """Relax the flow of level k from its start."""
+    level = levels[k]
+    weights = c[shared.weights : shared.weights + shared.channels]
+    tensors = m[shared.tensor : shared.tensor + 12 * shared.channels * level.size]
+    J = tensors.reshape(shared.channels, 2, 6, level.h + 4, level.n)
+    start, flow = two_pairs(m, level.start, level), two_pairs(m, level.flow, level)
+    neighbours, system = pair(c, level.neighbours, level), stacks(m, shared.system, 5, level)
+    omega, iterations, lag = shared.omega, shared.iterations, shared.lag
+    if shared.a_smooth == 1:
+        relax.solve(
+            J, weights, start, shared.a_data, neighbours, level.wx, level.wy, omega, iterations, lag, system, flow
+        )
+    else:
+        grid = level.w, level.wx, level.wy, level.hx, level.hy
+        edges, sums = stacks(m, shared.edges, 4, level), pair(m, shared.sums, level)
+        relax.solve_edges(
+            J, weights, start, shared.a_data, grid, shared.a_smooth, neighbours, omega, iterations, lag, edges, sums,
+            system, flow,
+        )  # fmt: skip
+
+
+@step
+def smooth(m, shared, levels, k):
+    """Replace the increment of level k by its 5 x 5 median."""
+    level = levels[k]
+    start, flow = two_pairs(m, level.start, level), two_pairs(m, level.flow, level)
+    even, odd = array_2d(m, shared.columns, 5, level.n), array_2d(m, shared.columns + 5 * level.n, 5, level.n)
+    median.median_increment(start, level.w, pair(m, shared.spare, level), even, odd, flow)
+
+
+@step
+def finish(c, m, shared, levels, tables, out):
+    """The flow (H, W, 2) of the full frame from the finest level."""
+    level = levels[0]
+    flow = two_pairs(m, level.flow, level)
+    if tables[0, shared.channels, 0].taps:
+        y_start, y_weight = table(c, tables[0, shared.channels, 0])
+        x_start, x_weight = table(c, tables[0, shared.channels, 1])
+        rows = some_rows(m, shared, 1, 4), some_rows(m, shared, 5, 4)
+        pyramid.resample_flow_to_frame(flow, y_start, y_weight, x_start, x_weight, row(m, shared, 0), rows, out)
+    else:
+        pyramid.flow_to_frame(flow, out)
+
+
+@step
+def coarse_to_fine(c, m, shared, levels, tables, rigid):
+    """The flow of the padded frame on the finest level; `estimator.coarse_to_fine` says the same in Python."""
+    load(c, m, shared, levels, tables)
+    u, v = translate(c, m, shared, levels, rigid)
+    coarsest = levels.size - 1
+    shift(c, m, levels, coarsest, u, v)
+    for k in range(coarsest, -1, -1):
+        if k < coarsest:
+            enlarge(c, m, shared, levels, tables, k)
+        constrain(c, m, shared, levels, k)
+        solve(c, m, shared, levels, k)
+        smooth(m, shared, levels, k)
