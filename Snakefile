@@ -34,18 +34,17 @@ rule all:
     """Everything: compensated movies, displacements, masks, aligned movies and the summary."""
     default_target: True
     input:
-        # by name, because Snakemake does not miss a file that nobody asks for
-        [path for kind in RECORDING_RESULTS for path in session.paths(kind)],
+        missing,
         [session.path(kind) for kind in SESSION_RESULTS],
 
 
 rule stage1:
     """Motion within the recordings only: compensated movies, their averages and masks."""
     input:
-        session.paths("average"),
+        every("average"),
 
 
 rule stage2:
     """Stage 1, and the displacement of every recording into the common frame."""
     input:
-        session.paths("to_reference"),
+        every("to_reference"),

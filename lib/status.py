@@ -48,6 +48,11 @@ def stamp(folder: str, rule: str) -> str:
     return os.path.join(folder, ".damaged", rule)
 
 
+def stamped_rules(folders: Iterable[str]) -> set[str]:
+    """Return the rules that have a stamp in any of the folders."""
+    return {entry.name for folder in folders for entry in Path(folder, ".damaged").glob("*")}
+
+
 def mark_damage(folders: Iterable[str], memory: str | Path) -> list[str]:
     """Compare all outputs with what the jobs wrote, and stamp the rules that must run again.
 

@@ -11,7 +11,7 @@ from snakemake.logging import logger
 from lib import resources
 from lib.config import ConfigError, load
 from lib.session import SessionError, open_session
-from lib.status import mark_damage, stamp, trust
+from lib.status import mark_damage, stamp, stamped_rules, trust
 from lib.version import KERNEL
 
 try:
@@ -31,6 +31,7 @@ STARTED = time.time_ns()
 if workflow.is_main_process:
     for damage in mark_damage(FOLDERS, VERIFIED):
         logger.warning(f"Damaged: {damage}")
+    STAMPED = stamped_rules(FOLDERS)
 
 # What the compensated frames depend on. What cannot change them (threads, batches, which files to keep) is no
 # parameter of the rule, because Snakemake redoes a recording whose parameters have changed.
@@ -99,20 +100,38 @@ def threads(wildcards):
     return cores
 
 
-def batch(wildcards, threads):
+# As parameters these take `input`: Snakemake then counts them as derived, and a change is no reason to run again.
+# Taking `threads` would do the same, at the price of computing the resources of every job that is up to date.
+def batch(wildcards, input=None):
     """Frames compensated at once."""
-    return resources.batch_frames(recording(wildcards), threads, options["buffer_size"])
+    return resources.batch_frames(recording(wildcards), threads(wildcards), options["buffer_size"])
 
 
-def align_chunk(wildcards, threads):
+def align_chunk(wildcards, input=None):
     """Frames aligned at once."""
-    return resources.batch_frames(recording(wildcards), threads, settings["align_chunk_size"])
+    return resources.batch_frames(recording(wildcards), threads(wildcards), settings["align_chunk_size"])
 
 
-def center_average(wildcards):
-    """The average of the center, which is known from the names unless select_center has to choose it."""
-    if session.known_center:
-        return session.path("average", session.known_center)
+def every(*kinds):
+    """Input function: these files of all recordings. As lists, every job would build them all when it parses."""
+    return lambda wildcards: [path for kind in kinds for path in session.paths(kind)]
+
+
+def sources(wildcards):
+    """Input function: the recordings."""
+    return [recording.path for recording in session.recordings]
+
+
+def missing(wildcards):
+    """What is wanted of the recordings and is not there; Snakemake does not miss a file that nobody asks for.
+
+    What is there is found through the session's results. To ask for it too would double the time of `snakemake -n`.
+    """
+    return [path for path in every(*RECORDING_RESULTS)(wildcards) if not os.path.exists(path)]
+
+
+def chosen_average(wildcards):
+    """The average of the center that select_center chose."""
     chosen = checkpoints.select_center.get().output.center
     return session.path("average", read_center(chosen, os.stat(chosen).st_mtime_ns))
 
@@ -159,12 +178,18 @@ def nwb_statistics(wildcards):
     return session.paths("statistics")
 
 
-def damage_stamp(rule):
-    """Input function: the file that makes a rule run again, once its outputs were found damaged."""
+# Without a function where possible: it would be called, by way of `inspect`, for every recording.
+CENTER_AVERAGE = session.path("average", session.known_center) if session.known_center else chosen_average
+
+
+def damage_stamp(name):
+    """Input: the file that makes a rule run again, once its outputs were found damaged."""
+    if workflow.is_main_process and name not in STAMPED:
+        return []
 
     def existing_stamp(wildcards):
         of_recording = session.path("status", wildcards.recording) if wildcards.keys() else None
-        path = stamp(os.path.dirname(of_recording or session.path("final_status")), rule)
+        path = stamp(os.path.dirname(of_recording or session.path("final_status")), name)
         return [path] if os.path.exists(path) else []
 
     return existing_stamp

@@ -2,9 +2,9 @@
 
 # Aligned movies where there are any; else the compensated ones are warped on the way.
 EXPORT_INPUT = {
-    "movies": session.paths(ALIGNED_MOVIE or "compensated"),
-    "fields": [] if ALIGNED_MOVIE else session.paths("to_reference"),
-    "center": [] if ALIGNED_MOVIE else center_average,
+    "movies": every(ALIGNED_MOVIE or "compensated"),
+    "fields": [] if ALIGNED_MOVIE else every("to_reference"),
+    "center": [] if ALIGNED_MOVIE else CENTER_AVERAGE,
     "mask": session.path("final_png"),
 }
 
@@ -98,10 +98,10 @@ rule export_nwb:
     """For NWB (DANDI): every recording's corrected movie with its shifts, displacements and the session mask."""
     input:
         **EXPORT_INPUT,
-        average=center_average,
-        to_reference=session.paths("to_reference"),
+        average=CENTER_AVERAGE,
+        to_reference=every("to_reference"),
         statistics=nwb_statistics,
-        flows=session.paths("flow") if options["save_w"] else [],
+        flows=every("flow") if options["save_w"] else [],
     output:
         nwb=session.path("nwb"),
     log:

@@ -33,7 +33,7 @@ rule compensate_recording:
     threads: threads
     resources:
         mem_mb=lambda wildcards, threads, attempt: resources.compensation_mb(
-            recording(wildcards), threads, batch(wildcards, threads), attempt
+            recording(wildcards), threads, batch(wildcards), attempt
         ),
         runtime=lambda wildcards, threads, attempt: resources.compensation_minutes(
             recording(wildcards), threads, options["quality_setting"], attempt

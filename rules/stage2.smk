@@ -4,7 +4,7 @@
 checkpoint select_center:
     """Choose the recording that defines the common frame, and score how alike all recordings are."""
     input:
-        averages=session.paths("average"),
+        averages=every("average"),
         damaged=damage_stamp("select_center"),
     output:
         center=session.path("center"),
@@ -25,11 +25,16 @@ checkpoint select_center:
         "../scripts/select_center.py"
 
 
+# Known from the names, it changes nothing in the graph, which a checkpoint would have Snakemake work out twice.
+if session.known_center:
+    rules.select_center.rule.is_checkpoint = False
+
+
 rule align_average:
     """Find the displacement from a recording's average to the center's; zero for the center itself."""
     input:
         average=session.path("average"),
-        center=center_average,
+        center=CENTER_AVERAGE,
         damaged=damage_stamp("align_average"),
     output:
         to_reference=session.path("to_reference"),

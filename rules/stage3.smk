@@ -10,7 +10,7 @@ rule align_recording:
         reference=session.path("reference") if FROM_RAW else [],
         mask=session.path("mask"),
         to_reference=session.path("to_reference"),
-        center=center_average,
+        center=CENTER_AVERAGE,
         damaged=damage_stamp("align_recording"),
     output:
         mask=session.path("aligned_mask"),
@@ -24,7 +24,7 @@ rule align_recording:
     threads: threads
     resources:
         mem_mb=lambda wildcards, threads, attempt: resources.aligning_mb(
-            recording(wildcards), align_chunk(wildcards, threads), attempt
+            recording(wildcards), align_chunk(wildcards), attempt
         ),
         runtime=lambda wildcards, attempt: resources.streaming_minutes(recording(wildcards), attempt),
     params:
@@ -42,10 +42,10 @@ rule intersect_masks:
     """Find the pixels that are valid in every frame of every recording, and gather the session's arrays."""
     input:
         center=session.path("center"),
-        masks=session.paths("mask"),
-        aligned_masks=session.paths("aligned_mask"),
-        to_reference=session.paths("to_reference"),
-        averages=session.paths("average"),
+        masks=every("mask"),
+        aligned_masks=every("aligned_mask"),
+        to_reference=every("to_reference"),
+        averages=every("average"),
         damaged=damage_stamp("intersect_masks"),
     output:
         png=session.path("final_png"),

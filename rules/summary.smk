@@ -4,11 +4,11 @@
 rule summarize_session:
     """Draw averages before and after and the session mask, and list one row of figures per recording."""
     input:
-        recordings=[recording.path for recording in session.recordings],
-        averages=session.paths("average"),
-        masks=session.paths("mask"),
-        to_reference=session.paths("to_reference"),
-        statistics=session.paths("statistics") if options["save_meta_info"] else [],
+        recordings=sources,
+        averages=every("average"),
+        masks=every("mask"),
+        to_reference=every("to_reference"),
+        statistics=every("statistics") if options["save_meta_info"] else [],
         final_mask=session.path("final_png"),
         center=session.path("center"),
         damaged=damage_stamp("summarize_session"),
