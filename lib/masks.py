@@ -12,24 +12,29 @@ def read_mask(path) -> np.ndarray:
         return np.asarray(image) > 0
 
 
-def recording_mask(path) -> np.ndarray:
-    """Pixels that are valid in every frame of a recording.
+def count_valid(path, outlier: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """In how many frames of a recording each pixel is valid.
 
     Parameters
     ----------
     path : path
         HDF5 with dataset `ch1`, (T, H, W), non-zero where a frame's pixel is valid.
+    outlier : ndarray (T,) bool
+        Frames that the second count leaves out.
 
     Returns
     -------
-    ndarray (H, W) bool
+    of_all, of_usual : ndarray (H, W) uint32
     """
     with open_recording(path, dataset="ch1") as masks:
-        mask = np.ones(masks.frame_shape, bool)
-        step = max(2**24 // mask.size, 1)
+        of_usual, of_outliers = (np.zeros(masks.frame_shape, np.uint32) for _ in range(2))
+        step = max(2**24 // of_usual.size, 1)
         for start in range(0, masks.frames, step):
-            mask &= masks.read(start, min(start + step, masks.frames)).all(axis=0)
-    return mask
+            block = masks.read(start, min(start + step, masks.frames)) > 0
+            for valid, left_out in zip(block, outlier[start : start + len(block)], strict=True):
+                count = of_outliers if left_out else of_usual
+                count += valid
+    return of_usual + of_outliers, of_usual
 
 
 def warp_mask(mask: np.ndarray, w: np.ndarray) -> np.ndarray:

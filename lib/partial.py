@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +23,8 @@ from lib.layout import FrameFile, Region, create_hdf5, create_raw, new_hdf5
 from lib.store import atomic_path, fsync, name_in_errors, write_json, write_npy, write_npz
 
 logger = logging.getLogger(__name__)
+
+Derive = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 JOURNAL, LOCK = "journal.jsonl", "lock"
 MOVIE, VALID, STATISTICS = "compensated.hdf5", "idx.hdf", "statistics.bin"
@@ -203,13 +205,15 @@ class CompensationStore:
         path = self._partial / FACTS
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
-    def finish(self, *, compression: str | None = None) -> dict[str, int]:
+    def finish(self, *, compression: str | None = None, derive: Derive | None = None) -> dict[str, int]:
         """Put the complete outputs into `folder` and remove `.partial`.
 
         Parameters
         ----------
         compression
             "gzip" or "lzf": compensated.hdf5 and idx.hdf in compressed chunks of one frame; None: as they are.
+        derive
+            Makes further columns of statistics.npz from those of all frames.
 
         Returns
         -------
@@ -229,7 +233,7 @@ class CompensationStore:
             raise RuntimeError(f"{self.folder}: the reference has not been saved")
         values = np.fromfile(self._partial / STATISTICS).reshape(self.frames, len(self.statistics))
         columns = {name: values[:, i].copy() for i, name in enumerate(self.statistics)}
-        write_npz(self._partial / "statistics.npz", columns)
+        write_npz(self._partial / "statistics.npz", columns | (derive(columns) if derive else {}))
         sources = {name: name for name in (MOVIE, VALID, "statistics.npz", REFERENCE)}
         sources |= {name: name for name in (FLOW, COMPACT) if name in self._files}
         if compression is not None:

@@ -114,7 +114,7 @@ def build_reference(
         belongs = np.ones(len(indices), bool)
         if leave_out:
             belongs = ~unlike(correlation)
-            belongs[belongs] = ~displaced(shift[belongs], recording.frame_shape)
+            belongs &= ~displaced(shift, recording.frame_shape, among=belongs)
         used = indices[belongs]
         if len(used) == 1:
             image = recording.read_frames(used)[0].astype(np.float64)

@@ -28,6 +28,7 @@ FILES = {
     "compact_flow": "{output_root}/{recording}/w_compact.h5",
     "status": "{output_root}/{recording}/status.json",
     "average": "{output_root}/{recording}/temporal_average.npy",
+    "valid_fraction": "{output_root}/{recording}/valid_fraction.npy",
     "mask": "{final_results}/{recording}_valid_idx.png",
     # stage 2, per recording
     "to_reference": "{output_root}/{recording}/w_to_reference.npz",

@@ -46,7 +46,8 @@ ALIGNED_MOVIE = {"TIFF": "aligned_tiff", "HDF5": "aligned_hdf5", "none": None}[
 ]
 FROM_RAW = bool(ALIGNED_MOVIE) and settings["align_from"] == "raw"
 
-RECORDING_RESULTS = ["compensated", "reference", "status", "average", "mask", "to_reference", "aligned_mask"]
+RECORDING_RESULTS = ["compensated", "reference", "status", "average", "mask", "valid_fraction"]
+RECORDING_RESULTS += ["to_reference", "aligned_mask"]
 RECORDING_RESULTS += ["valid"] if options["save_valid_idx"] else []
 RECORDING_RESULTS += ["statistics"] if options["save_meta_info"] else []
 RECORDING_RESULTS += ["flow"] if options["save_w"] else []

@@ -11,7 +11,9 @@ rule compensate_recording:
         compensated=session.path("compensated"),
         valid=session.path("valid") if options["save_valid_idx"] else temp(session.path("valid")),
         reference=session.path("reference"),
-        statistics=session.path("statistics") if options["save_meta_info"] else [],
+        statistics=session.path("statistics")
+        if options["save_meta_info"]
+        else temp(session.path("statistics")),
         flow=session.path("flow") if options["save_w"] else [],
         # kept by default: without it, another center or a lost aligned movie would cost the compensation again
         compact_flow=(
@@ -54,9 +56,11 @@ rule average_recording:
     input:
         compensated=session.path("compensated"),
         valid=session.path("valid"),
+        statistics=session.path("statistics"),
         damaged=damage_stamp("average_recording"),
     output:
         average=session.path("average"),
+        valid_fraction=session.path("valid_fraction"),
         mask=session.path("mask"),
     log:
         "logs/average_recording/{recording}.log",
@@ -68,6 +72,7 @@ rule average_recording:
         mem_mb=lambda wildcards, attempt: resources.streaming_mb(recording(wildcards), attempt),
         runtime=lambda wildcards, attempt: resources.streaming_minutes(recording(wildcards), attempt),
     params:
+        exclude_outliers=settings["mask_exclude_outliers"],
         kernel=KERNEL,
     script:
         "../scripts/average_recording.py"

@@ -11,6 +11,7 @@ from lib import status
 from lib.compensation import compensate
 from lib.flow import STATISTICS, FlowParams, compact_shape
 from lib.logs import job_log
+from lib.outliers import outlier_frames
 from lib.partial import CompensationStore
 from lib.progress import Progress
 from lib.recording import RecordingError, open_recording
@@ -92,7 +93,10 @@ def compensate_recording(
         facts = store.load_facts()
         with Progress(recording.frames, recording.name) as progress:
             compensate(recording, reference, params, store, threads=threads, batch=batch, progress=progress)
-        store.finish(compression=None if compression == "none" else compression)
+        store.finish(
+            compression=None if compression == "none" else compression,
+            derive=lambda columns: {"outlier": outlier_frames(columns, recording.frame_shape)},
+        )
         seconds = time.perf_counter() - started
         return fingerprint | {
             "stage1": "done",
@@ -180,8 +184,6 @@ def main(snakemake):
             batch=snakemake.params.batch,
             threads=snakemake.threads,
         )
-        if not snakemake.output.get("statistics"):  # save_meta_info: false
-            (folder / "statistics.npz").unlink()
         written = [path for path in snakemake.output if path != snakemake.output.status]
         status.record(folder, snakemake.rule, written, **facts)
 

@@ -32,6 +32,7 @@ def table_row(*, name, status, statistics, u, v, mask) -> dict:
         Pixels that are valid in all frames.
     """
     means, most = statistics.get("mean_disp"), statistics.get("max_disp")
+    outliers = status["outliers"]
     return {
         "recording": name,
         "frames": status["frames"],
@@ -39,6 +40,9 @@ def table_row(*, name, status, statistics, u, v, mask) -> dict:
         "max_displacement_px": "" if most is None else f"{most.max():.3f}",
         "mean_displacement_to_center_px": f"{np.hypot(u, v).mean():.3f}",
         "valid_fraction": f"{mask.mean():.4f}",
+        "outlier_frames": len(outliers["frames"]),
+        "valid_fraction_with_outliers": f"{outliers['valid_pixels'] / mask.size:.4f}",
+        "valid_fraction_without_outliers": f"{outliers['valid_pixels_without_them'] / mask.size:.4f}",
         "seconds": status["seconds"],
         "frames_per_second": status["frames_per_second"],
     }

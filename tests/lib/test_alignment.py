@@ -8,7 +8,7 @@ from lib.aligned import align_movie
 from lib.alignment import between_flow
 from lib.center import choose, score_table
 from lib.flow import warp_frame
-from lib.masks import intersect, recording_mask, warp_mask
+from lib.masks import count_valid, intersect, warp_mask
 from lib.recording import open_recording
 from lib.simulate import make_scene, simulate_between, simulate_recording
 from lib.sink import open_movie_sink
@@ -76,13 +76,16 @@ def test_align_movie_warps_every_frame(tmp_path, kind):
         np.testing.assert_array_equal(found[t], warp_frame(frames[t], w, fill=fill))
 
 
-def test_recording_mask_is_the_and_over_frames(tmp_path):
+def test_valid_frames_are_counted_with_and_without_outliers(tmp_path):
     valid = np.full((5, 20, 24), 255, np.uint8)
     valid[2, 3:5, 7] = 0
     valid[4, :, 0] = 0
     with h5py.File(tmp_path / "idx.hdf", "w") as file:
         file["ch1"] = valid
-    np.testing.assert_array_equal(recording_mask(tmp_path / "idx.hdf"), (valid > 0).all(0))
+    outlier = np.arange(5) == 4
+    of_all, of_usual = count_valid(tmp_path / "idx.hdf", outlier)
+    np.testing.assert_array_equal(of_all, (valid > 0).sum(0))
+    np.testing.assert_array_equal(of_usual, (valid[:4] > 0).sum(0))
 
 
 def test_masks_are_sampled_at_the_nearest_pixel_and_end_at_the_border():

@@ -192,6 +192,8 @@ def test_statistics_by_hand():
 def test_average_is_the_mean_of_all_frames(movie, simulated):
     with open_recording(movie) as recording:
         np.testing.assert_allclose(average(recording), simulated.movie.mean(0, dtype=float), rtol=1e-12)
+        without = average(recording, leave_out=np.arange(FRAMES) < 3)
+    np.testing.assert_allclose(without, simulated.movie[3:].mean(0, dtype=float), rtol=1e-12)
 
 
 def test_the_smoothed_frame_decides_the_flow_only(simulated):

@@ -119,11 +119,6 @@ def test_flow_params_take_what_concerns_them():
     assert (params.quality, params.alpha, params.eta) == ("fast", (3, 4), 0.7)
 
 
-def test_main_keeps_only_what_is_asked_for(source, tmp_path):
-    main(job(source, tmp_path))
-    assert (tmp_path / "status.json").exists() and not (tmp_path / "statistics.npz").exists()
-
-
 def test_main_tells_the_reason_of_a_failure(source, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(job(tmp_path / "missing.tif", tmp_path))
@@ -138,9 +133,18 @@ def test_average_recording(tmp_path):
     for name, data in (("compensated.hdf5", movie), ("idx.hdf", valid)):
         with h5py.File(tmp_path / name, "w") as file:
             file["ch1"] = data
-    mean, mask = average_recording(compensated=tmp_path / "compensated.hdf5", valid=tmp_path / "idx.hdf")
+    files = {"compensated": tmp_path / "compensated.hdf5", "valid": tmp_path / "idx.hdf"}
+    outlier = np.arange(7) == 3
+    mean, mask, fraction, facts = average_recording(**files, outlier=outlier)
     np.testing.assert_allclose(mean, movie.mean(0))
     assert mean.dtype == np.float64 and not mask[5, 6] and mask.sum() == mask.size - 1
+    assert fraction.dtype == np.float32 and fraction[5, 6] == np.float32(6 / 7) and (fraction == 1).sum() == 599
+    told = {"frames": [3], "valid_pixels": 599, "valid_pixels_without_them": 600}
+    assert facts == told | {"excluded": False}
+    mean, mask, excluded_fraction, facts = average_recording(**files, outlier=outlier, exclude_outliers=True)
+    np.testing.assert_allclose(mean, movie[~outlier].mean(0))
+    assert mask.all() and facts == told | {"excluded": True}
+    np.testing.assert_array_equal(excluded_fraction, fraction)
 
 
 def test_select_center():
@@ -205,7 +209,12 @@ def test_session_arrays():
 def test_table_row():
     given = {
         "name": "a",
-        "status": {"frames": 2, "seconds": 1.5, "frames_per_second": 1.3},
+        "status": {
+            "frames": 2,
+            "seconds": 1.5,
+            "frames_per_second": 1.3,
+            "outliers": {"frames": [1], "valid_pixels": 4, "valid_pixels_without_them": 12},
+        },
         "u": np.full((4, 5), 3.0),
         "v": np.full((4, 5), 4.0),
         "mask": np.eye(4, 5) > 0,
@@ -213,6 +222,8 @@ def test_table_row():
     row = table_row(**given, statistics={"mean_disp": np.array([1, 2]), "max_disp": np.array([3, 9])})
     assert (row["mean_displacement_px"], row["max_displacement_px"]) == ("1.500", "9.000")
     assert (row["mean_displacement_to_center_px"], row["valid_fraction"]) == ("5.000", "0.2000")
+    assert row["outlier_frames"] == 1
+    assert (row["valid_fraction_with_outliers"], row["valid_fraction_without_outliers"]) == ("0.2000", "0.6000")
     assert table_row(**given, statistics={})["max_displacement_px"] == ""
 
 

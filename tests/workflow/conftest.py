@@ -56,6 +56,11 @@ def snakemake(folder: Path, *arguments: str, config: tuple[str, ...] = ()) -> Ru
     return Run(done.returncode, done.stdout)
 
 
+def of(*rules: str, names=NAMES) -> set[tuple[str, str]]:
+    """The jobs of these rules for recordings, as in `Run.jobs`."""
+    return {(rule, name) for rule in rules for name in names}
+
+
 def write_config(folder: Path, **settings) -> None:
     (folder / "session.yaml").write_text(yaml.safe_dump({"root": "."} | settings, allow_unicode=True), "utf-8")
 

@@ -18,13 +18,9 @@ import tifffile
 
 from lib.simulate import simulate_session
 
-from .conftest import NAMES, command, snakemake, write_config
+from .conftest import command, of, snakemake, write_config
 
 SUMMARY = {("intersect_masks", ""), ("summarize_session", "")}
-
-
-def of(*rules, names=NAMES):
-    return {(rule, name) for rule in rules for name in names}
 
 
 def redo(session, *arguments, config=()):
