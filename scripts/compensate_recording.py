@@ -137,7 +137,7 @@ def make_reference(recording, params, setting, image=None, *, threads=1) -> tupl
         logger.warning(
             "%s: the frames do not resemble each other; the reference is their plain average. Look at the recording: "
             "it may be blank, or too noisy to be corrected.",
-            recording.path,
+            recording.name,
         )
     return reference.image, {
         "setting": setting,
