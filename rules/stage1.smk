@@ -11,9 +11,9 @@ rule compensate_recording:
         compensated=session.path("compensated"),
         valid=session.path("valid") if options["save_valid_idx"] else temp(session.path("valid")),
         reference=session.path("reference"),
-        statistics=session.path("statistics")
-        if options["save_meta_info"]
-        else temp(session.path("statistics")),
+        statistics=(
+            session.path("statistics") if options["save_meta_info"] else temp(session.path("statistics"))
+        ),
         flow=session.path("flow") if options["save_w"] else [],
         # kept by default: without it, another center or a lost aligned movie would cost the compensation again
         compact_flow=(
