@@ -62,6 +62,12 @@ def between_mb(recording: RecordingInfo, attempt: int) -> int:
     return _grown(BASE_MB + pixels * (600 + 200 * recording.channels) / 1e6, attempt)
 
 
+def comparing_mb(recordings: tuple[RecordingInfo, ...], attempt: int) -> int:
+    """Memory of select_center in MB: one average, and all of them at reduced size with their transforms."""
+    average = recordings[0].height * recordings[0].width * recordings[0].channels * 8
+    return _grown(BASE_MB + (6 * average + len(recordings) * 2**20) / 1e6, attempt)
+
+
 def streaming_minutes(recording: RecordingInfo, attempt: int) -> int:
     """Time in minutes of a job that reads or writes a movie once, on a slow disk (20 MB/s)."""
     return _grown(5 + recording.frames * frame_bytes(recording) / 20e6 / 60, attempt)

@@ -2,7 +2,7 @@
 
 
 checkpoint select_center:
-    """Choose the recording that defines the common frame, and score how alike all recordings are."""
+    """Choose the recording that defines the common frame; stop where recordings do not belong together."""
     input:
         averages=every("average"),
         damaged=damage_stamp("select_center"),
@@ -12,14 +12,17 @@ checkpoint select_center:
         "logs/select_center.log",
     benchmark:
         "benchmarks/select_center.tsv"
+    priority: 1  # a recording that does not belong should stop the run before others are aligned
     conda:
         "../envs/cpu.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: resources.session_mb(session.recordings, attempt),
+        mem_mb=lambda wildcards, attempt: resources.comparing_mb(session.recordings, attempt),
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         names=session.names,
+        labels=[recording.label for recording in session.recordings],
         center=session.center,
+        allow_outliers=settings["allow_outlier_recordings"],
         kernel=KERNEL,
     script:
         "../scripts/select_center.py"

@@ -1,4 +1,4 @@
-"""Alignment between recordings, masks and the center."""
+"""Alignment between recordings, and masks."""
 
 import h5py
 import numpy as np
@@ -6,7 +6,6 @@ import pytest
 
 from lib.aligned import align_movie
 from lib.alignment import between_flow
-from lib.center import choose, score_table
 from lib.flow import warp_frame
 from lib.masks import count_valid, intersect, warp_mask
 from lib.recording import open_recording
@@ -100,32 +99,3 @@ def test_masks_are_sampled_at_the_nearest_pixel_and_end_at_the_border():
     np.testing.assert_array_equal(warp_mask(mask, w), expected)
     assert not warp_mask(mask, np.full((10, 12, 2), 40, np.float32)).any()
     np.testing.assert_array_equal(intersect([mask, expected]), mask & expected)
-
-
-def test_center_is_the_middle_a_name_or_the_medoid():
-    rng = np.random.default_rng(0)
-    base = rng.random((60, 70))
-    averages = {name: base + 0.3 * rng.random((60, 70)) for name in ("c", "a", "b")}
-    averages["d"] = rng.random((60, 70))
-    averages["best"] = base
-    scores = score_table(averages)
-    assert scores["a"]["correlation"]["best"] == scores["best"]["correlation"]["a"] > 0.9
-    assert set(scores["a"]["correlation"]) == {"b", "best", "c", "d"}
-    assert choose("auto", list(averages), scores)[0] == "best"
-    assert choose("middle", list(averages), scores)[0] == "best"  # a b best c d
-    assert choose("middle", ["d", "a", "c", "b"], scores)[0] == "b"  # ceil(4 / 2) = 2
-    to_one = score_table(averages, "c")
-    assert to_one["c"] == scores["c"] and to_one["a"]["correlation"] == {"c": scores["a"]["correlation"]["c"]}
-    assert choose("c", list(averages)) == ("c", "named in the configuration")
-    with pytest.raises(ValueError, match="'x'.*a, b, best, c, d"):
-        choose("x", list(averages), scores)
-
-
-def test_scores_take_the_shift_out_and_survive_flat_images():
-    rng = np.random.default_rng(1)
-    big = rng.random((80, 90))
-    averages = {"a": big[10:70, 10:80], "b": big[15:75, 4:74], "flat": np.full((60, 70), 3.0)}
-    scores = score_table(averages)
-    assert scores["a"]["correlation"]["b"] > 0.95
-    assert scores["flat"]["mean_correlation"] == 0
-    assert score_table({"only": big})["only"]["mean_correlation"] == 1

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+from scipy.ndimage import gaussian_filter
 
 from lib.config import load
 from lib.recording import RecordingError, open_recording
@@ -19,7 +20,7 @@ from scripts.align_recording import align_recording
 from scripts.average_recording import average_recording
 from scripts.compensate_recording import compensate_recording, flow_params, main, read_reference
 from scripts.intersect_masks import session_arrays
-from scripts.select_center import select_center
+from scripts.select_center import OutlierRecordingError, select_center
 from scripts.summarize_session import draw, raw_mean, table_row
 
 REPOSITORY = Path(__file__).parents[2]
@@ -147,14 +148,27 @@ def test_average_recording(tmp_path):
     np.testing.assert_array_equal(excluded_fraction, fraction)
 
 
-def test_select_center():
+def test_select_center(caplog):
     rng = np.random.default_rng(0)
-    common = rng.normal(size=(64, 64)).cumsum(0)
-    averages = {name: common + rng.normal(size=common.shape) * noise for name, noise in (("a", 9), ("b", 9), ("c", 1))}
-    assert select_center(averages=averages, center="middle")["center"] == "b"
-    assert select_center(averages=averages, center="a")["center"] == "a"
-    found = select_center(averages=averages, center="auto")
-    assert found["center"] == "c" and set(found["scores"]) == set("abc")
+    common = gaussian_filter(rng.normal(size=(64, 64)), 1.5)
+    averages = [common + rng.normal(size=common.shape) * common.std() * noise for noise in (1.5, 2, 0.1, 1.5)]
+    given = {"names": list("abcd"), "averages": averages}
+    found = select_center(**given, center="auto")
+    assert (found["center"], found["automatic"], found["warning"]) == ("c", True, None)
+    assert set(found["scores"]) == set("abcd") and not found["not_belonging"] and not caplog.records
+    found = select_center(**given, center="middle")
+    assert (found["center"], found["automatic"], found["better"]) == ("b", False, "c")
+    assert "c would be a better center than b" in found["warning"] == caplog.records[-1].message
+    assert select_center(**given, center="c")["better"] is None
+
+    given["averages"][0] = gaussian_filter(rng.normal(size=(64, 64)), 1.5)
+    with pytest.raises(OutlierRecordingError) as error:
+        select_center(**given, center="middle", labels=["a.tif", "b.tif", "c.tif", "d.tif"])
+    assert "1 of 4 recordings does not match" in str(error.value) and "  a.tif: its average" in str(error.value)
+    assert "allow_outlier_recordings" in str(error.value)
+    found = select_center(**given, center="middle", allow_outliers=True)
+    assert found["not_belonging"] == ["a"] and not found["scores"]["a"]["belongs"]
+    assert any("  a: its average" in record.message for record in caplog.records)
 
 
 def test_align_average_finds_a_shift():
