@@ -119,6 +119,13 @@ def _contradictions(config: dict) -> list[str]:
             "output_root and final_results must not be root itself: results would be taken for recordings. "
             f"Found '{config['output_root']}' and '{config['final_results']}'."
         )
+    if config["stage1"] == "external":
+        problems += [
+            f"{key}: found {config[key]!r}, but stage1 is 'external', where movies are used as they are; set `dataset` "
+            "to those that are wanted, one per channel."
+            for key in ("channels", "planes")
+            if config[key] is not None
+        ]
     if config["flow_backend"] == "cupy":
         problems.append("flow_backend: 'cupy' is not available in this version; use 'numba' or 'auto'.")
     frames = config["flow_options"]["reference_frames"]

@@ -29,7 +29,14 @@ class Found:
     header: Header
 
 
-def read_all(sources: list[Source], folder: str, dataset: str | list[str] | None) -> tuple[list[Found], list[str]]:
+def read_all(
+    sources: list[Source],
+    folder: str,
+    dataset: str | list[str] | None,
+    *,
+    axes: str | None = None,
+    external: bool = False,
+) -> tuple[list[Found], list[str]]:
     """Return what the headers of all recordings tell, and problems in words.
 
     Parameters
@@ -40,28 +47,39 @@ def read_all(sources: list[Source], folder: str, dataset: str | list[str] | None
         Where what was read is remembered, in `MEMORY`, and where the lists of files are, in `LISTS`.
     dataset
         Datasets inside the files, see `lib.recording.open_recording`.
+    axes
+        The order of their axes, if the user tells it.
+    external
+        The recordings are movies that another tool has compensated.
     """
     memory = Path(folder, MEMORY)
     try:
         remembered = json.loads(memory.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # a first run, or a damaged file: read the headers again
         remembered = []
-    known = {_key(e["channels"], e["dataset"]): e for e in remembered if e.get("version") == HEADERS}
+    asked = {"dataset": dataset, "asked_axes": axes, "external": external}
+    known = {_key(e["channels"]): e for e in remembered if e.items() >= {"version": HEADERS, **asked}.items()}
     entries, found, problems = [], [], []
     for source in sources:
-        entry = known.get(_key(source.channels, dataset))
+        entry = known.get(_key(source.channels))
         if entry is None or _changed(source, entry):
             from lib.recording import RecordingError, read_headers  # NumPy and HDF5, only if there is something new
 
             try:
-                header, frames = read_headers(source, dataset=dataset)
+                found_axes = axes
+                if external:
+                    from lib.external import check_external
+
+                    found_axes = check_external(source.files[0], dataset, axes)
+                header, frames = read_headers(source, dataset=dataset, axes=found_axes)
             except RecordingError as error:
                 problems.append(str(error))
                 continue
             entry = {
                 "version": HEADERS,
                 "channels": [list(paths) for paths in source.channels],
-                "dataset": dataset,
+                **asked,
+                "axes": found_axes,
                 "files": [list(fact) for fact in stat_all(source.files + header.companions)],
                 "frames": frames,
                 "header": header.as_dict(),
@@ -75,8 +93,8 @@ def read_all(sources: list[Source], folder: str, dataset: str | list[str] | None
     return found, problems
 
 
-def _key(channels, dataset) -> str:
-    return json.dumps([channels, dataset])
+def _key(channels) -> str:
+    return json.dumps(channels)
 
 
 def _changed(source: Source, entry: dict) -> bool:
@@ -96,11 +114,13 @@ def _list_at(path: str) -> FileList | None:
 
 
 def _found(source: Source, entry: dict, folder: str) -> Found:
-    """Return the entry as `Found`; where one file is not all, keep the list of files up to date."""
-    path, size = source.files[0], sum(size for _, size, _ in entry["files"])
-    if [name for name, _, _ in entry["files"]] != [path]:
+    """Return the entry as `Found`; where one file does not tell all, keep the list of files up to date."""
+    path, external = source.files[0], entry["external"]
+    size = sum(size for _, size, _ in entry["files"])
+    if [name for name, _, _ in entry["files"]] != [path] or external:
         facts = tuple((name, size, nanoseconds // 10**9) for name, size, nanoseconds in entry["files"])
-        listed = FileList(source, tuple(map(tuple, entry["frames"])), facts)
+        opening = {"axes": entry["axes"], "dataset": entry["header"]["dataset"]} if external else {}
+        listed = FileList(source, tuple(map(tuple, entry["frames"])), facts, opening)
         path = os.path.join(folder, LISTS, source.name + LIST)
         if _list_at(path) != listed:
             from lib.store import write_json

@@ -25,6 +25,8 @@ class Joined:
         Images in each file, where they are known already; otherwise all files are opened to count them.
     alone
         Read nothing from other files, even if these refer to some.
+    axes
+        The order of the axes in the files, see `lib.readers.open_file`.
 
     Attributes
     ----------
@@ -47,11 +49,12 @@ class Joined:
         counts: Sequence[int] | None = None,
         *,
         alone: bool = False,
+        axes: str | None = None,
     ) -> None:
         self.path = Path(paths[0])
         self._paths = paths
         self._dataset = dataset
-        self._alone = alone
+        self._how = {"alone": alone, "axes": axes}
         self._readers: OrderedDict[int, Reader] = OrderedDict()
         self._first: Header | None = None
         self.counts = None if counts is None else tuple(counts)
@@ -89,7 +92,7 @@ class Joined:
         if i in self._readers:
             self._readers.move_to_end(i)
             return self._readers[i]
-        reader = self._readers[i] = open_file(self._paths[i], self._dataset, alone=self._alone)
+        reader = self._readers[i] = open_file(self._paths[i], self._dataset, **self._how)
         if self._first is not None:
             self._check_alike(reader)
         if self.counts is not None and self.counts[i] != reader.header.frames:

@@ -3,8 +3,6 @@
 import numpy as np
 from PIL import Image
 
-from lib.recording import open_recording
-
 
 def read_mask(path) -> np.ndarray:
     """The mask (H, W) bool in an image file: True where it is not black."""
@@ -12,13 +10,13 @@ def read_mask(path) -> np.ndarray:
         return np.asarray(image) > 0
 
 
-def count_valid(path, outlier: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def count_valid(masks, outlier: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """In how many frames of a recording each pixel is valid.
 
     Parameters
     ----------
-    path : path
-        HDF5 with dataset `ch1`, (T, H, W), non-zero where a frame's pixel is valid.
+    masks : Recording
+        Open, (T, H, W), non-zero where a frame's pixel is valid.
     outlier : ndarray (T,) bool
         Frames that the second count leaves out.
 
@@ -26,15 +24,44 @@ def count_valid(path, outlier: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     -------
     of_all, of_usual : ndarray (H, W) uint32
     """
-    with open_recording(path, dataset="ch1") as masks:
-        of_usual, of_outliers = (np.zeros(masks.frame_shape, np.uint32) for _ in range(2))
-        step = max(2**24 // of_usual.size, 1)
-        for start in range(0, masks.frames, step):
-            block = masks.read(start, min(start + step, masks.frames)) > 0
-            for valid, left_out in zip(block, outlier[start : start + len(block)], strict=True):
-                count = of_outliers if left_out else of_usual
-                count += valid
+    of_usual, of_outliers = (np.zeros(masks.frame_shape, np.uint32) for _ in range(2))
+    step = max(2**24 // of_usual.size, 1)
+    for start in range(0, masks.frames, step):
+        block = masks.read(start, min(start + step, masks.frames)) > 0
+        for valid, left_out in zip(block, outlier[start : start + len(block)], strict=True):
+            count = of_outliers if left_out else of_usual
+            count += valid
     return of_usual + of_outliers, of_usual
+
+
+def valid_pixels(masks, outlier: np.ndarray, exclude_outliers: bool) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Return the mask of a recording, in which part of the frames pixels are valid, and what outliers cost.
+
+    Parameters
+    ----------
+    masks, outlier
+        See `count_valid`.
+    exclude_outliers : bool
+        Leave them out of the mask.
+
+    Returns
+    -------
+    mask : (H, W) bool
+        Pixels that are valid in all frames.
+    fraction : (H, W) float32
+        Of all frames, outliers included.
+    facts : dict
+        The outliers, and how many pixels are valid with and without them.
+    """
+    of_all, of_usual = count_valid(masks, outlier)
+    always, usually = of_all == len(outlier), of_usual == (~outlier).sum()
+    facts = {
+        "frames": np.flatnonzero(outlier).tolist(),
+        "excluded": exclude_outliers,
+        "valid_pixels": int(always.sum()),
+        "valid_pixels_without_them": int(usually.sum()),
+    }
+    return usually if exclude_outliers else always, (of_all / len(outlier)).astype(np.float32), facts
 
 
 def warp_mask(mask: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -66,6 +66,7 @@ class Recording:
         *,
         counts: Sequence[Sequence[int]] | None = None,
         dataset: tuple[str, ...] = (),
+        axes: str | None = None,
         channels: int | Sequence[str | None] | None = None,
         plane: int | None = None,
         bin_size: int = 1,
@@ -74,7 +75,7 @@ class Recording:
         self.bin_size = bin_size
         self._files: list[Joined] = []
         try:
-            self._files += _open_files(source, dataset, counts)
+            self._files += _open_files(source, dataset, counts, axes)
             self.path = self._files[0].path
             self.header = _common_header(self._files)
             self._lay_out(channels, plane)
@@ -194,6 +195,7 @@ def open_recording(
     path: str | Path,
     *,
     dataset: str | Sequence[str] | None = None,
+    axes: str | None = None,
     channels: int | Sequence[str | None] | None = None,
     plane: int | None = None,
     bin_size: int = 1,
@@ -207,6 +209,9 @@ def open_recording(
     dataset
         The name of the movie's dataset inside the file, or one name per channel. None finds it: ch1, ch2, ... or
         the only movie.
+    axes
+        The order of an HDF5 dataset's axes, such as "TYX", where the file does not tell it. None: as the recording's
+        list says, else (T, H, W).
     channels
         How many channels there are, or a list with a name for each, None for those not to be read; see
         `lib.header.select`.
@@ -234,20 +239,23 @@ def open_recording(
                 f"{path} cannot be read as the list of a recording's files: {type(error).__name__}: {error}; delete "
                 "it, the next run of snakemake makes it again"
             ) from error
-        source, counts = listed.source, listed.frames
-    return Recording(source, counts=counts, dataset=names, channels=channels, plane=plane, bin_size=bin_size)
+        source, counts, opening = listed.source, listed.frames, listed.opening
+        axes, names = axes or opening.get("axes"), names or tuple(opening.get("dataset", ()))
+    return Recording(source, counts=counts, dataset=names, axes=axes, channels=channels, plane=plane, bin_size=bin_size)
 
 
-def read_header(source: str | Path | Source, *, dataset: str | Sequence[str] | None = None) -> Header:
-    """Return what the headers of a recording's files tell, without reading an image; see `open_recording`."""
-    header, _ = read_headers(source if isinstance(source, Source) else Source.of_file(source), dataset=dataset)
+def read_header(source: str | Path | Source, **how: Any) -> Header:
+    """Return what the headers of a recording's files tell, without reading an image; `how` as for `read_headers`."""
+    header, _ = read_headers(source if isinstance(source, Source) else Source.of_file(source), **how)
     return header
 
 
-def read_headers(source: Source, *, dataset: str | Sequence[str] | None = None) -> tuple[Header, list[list[int]]]:
-    """Return the common header of a recording's files, and how many images each of them has."""
+def read_headers(
+    source: Source, *, dataset: str | Sequence[str] | None = None, axes: str | None = None
+) -> tuple[Header, list[list[int]]]:
+    """Return the common header of a recording's files, and how many images each of them has; see `open_recording`."""
     names = (dataset,) if isinstance(dataset, str) else tuple(dataset or ())
-    channels = _open_files(source, names)
+    channels = _open_files(source, names, axes=axes)
     try:
         return _common_header(channels), [list(joined.counts) for joined in channels]
     finally:
@@ -256,14 +264,17 @@ def read_headers(source: Source, *, dataset: str | Sequence[str] | None = None) 
 
 
 def _open_files(
-    source: Source, dataset: tuple[str, ...], counts: Sequence[Sequence[int]] | None = None
+    source: Source,
+    dataset: tuple[str, ...],
+    counts: Sequence[Sequence[int]] | None = None,
+    axes: str | None = None,
 ) -> list[Joined]:
     """Open the files of each file channel; all, or none stays open."""
     opened: list[Joined] = []
     alone = len(source.files) > 1
     try:
         for i, files in enumerate(source.channels):
-            opened.append(Joined(files, dataset, None if counts is None else counts[i], alone=alone))
+            opened.append(Joined(files, dataset, None if counts is None else counts[i], alone=alone, axes=axes))
     except BaseException:
         for joined in opened:
             joined.close()

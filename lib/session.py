@@ -12,8 +12,10 @@ from functools import cached_property
 from pathlib import Path
 
 from lib.discovery import SessionError, find_sources
+from lib.external import find_external, given_average
 from lib.header import Header, select
-from lib.headers import Found, read_all
+from lib.headers import LISTS, Found, read_all
+from lib.sources import LIST
 
 __all__ = ["RecordingInfo", "Session", "SessionError", "open_session", "parse_span"]
 
@@ -49,6 +51,13 @@ FILES = {
     "caiman": "{final_results}/caiman/ch{channel}_d1_{height}_d2_{width}_d3_1_order_F_frames_{frames}.mmap",
     "nwb": "{final_results}/session.nwb",
     "traces": "{final_results}/traces.h5",
+}
+
+# Where they are otherwise if another tool has done stage 1, whose files stay as they are. The movie's list
+# (`lib.sources`) says what its file does not: the order of its axes.
+EXTERNAL_FILES = {
+    "compensated": os.path.join("{output_root}", LISTS, "{recording}" + LIST),
+    "average": "{output_root}/{recording}/average.npy",
 }
 
 # What all recordings of a session must have in common.
@@ -100,8 +109,8 @@ class RecordingInfo:
 
     @property
     def label(self) -> str:
-        """What users call it: the name of the file, if it is the only one and has one plane."""
-        return Path(self.files[0]).name if len(self.files) == 1 and self.plane is None else self.name
+        """What users call it: the name of the file, if that file is all of it."""
+        return Path(self.path).name if self.files == (self.path,) and self.plane is None else self.name
 
     @property
     def facts(self) -> dict:
@@ -123,7 +132,8 @@ class Session:
     center: str  # "middle", "auto" or the name of a recording
     reference_image: str | None  # the reference of all recordings, if it is a given image
     recordings: tuple[RecordingInfo, ...]
-    opening: dict  # how all recordings are opened: `dataset` and `channels` of the configuration
+    opening: dict  # how all recordings are opened: `dataset`, `axes` and `channels` of the configuration
+    external: bool = False  # another tool has done stage 1
 
     @cached_property
     def by_name(self) -> dict[str, RecordingInfo]:
@@ -159,11 +169,21 @@ class Session:
         `fields` are what some names hold beside the recording (see `FILES`).
         """
         folders = {"output_root": self.output_root, "final_results": self.final_results}
-        return FILES[kind].format(**folders, recording=recording, **fields)
+        files = FILES | EXTERNAL_FILES if self.external else FILES
+        return files[kind].format(**folders, recording=recording, **fields)
 
     def paths(self, kind: str) -> list[str]:
         """Return the paths of one kind of file of all recordings, sorted by name."""
         return [self.path(kind, name) for name in self.names]
+
+    @property
+    def compensated_movies(self) -> list[str]:
+        """The files with the compensated movies, for people and other tools."""
+        return [recording.files[0] for recording in self.recordings] if self.external else self.paths("compensated")
+
+    def given_average(self, recording: str) -> str | None:
+        """Return the average that the other tool made of a recording, if there is one."""
+        return given_average(os.path.join(self.output_root, recording))
 
 
 def open_session(config: dict) -> Session:
@@ -182,14 +202,19 @@ def open_session(config: dict) -> Session:
     """
     root = os.path.normpath(config["root"])
     folders = {key: os.path.normpath(os.path.join(root, config[key])) for key in ("output_root", "final_results")}
-    sources, problems = find_sources(
-        root,
-        pattern=config["pattern"],
-        recordings=config["recordings"],
-        channel_pattern=config["channel_pattern"],
-        exclude=tuple(folders.values()),
-    )
-    found, unreadable = read_all(sources, folders["output_root"], config["dataset"])
+    external = config["stage1"] == "external"
+    if external:
+        sources, problems = find_external(folders["output_root"])
+    else:
+        sources, problems = find_sources(
+            root,
+            pattern=config["pattern"],
+            recordings=config["recordings"],
+            channel_pattern=config["channel_pattern"],
+            exclude=tuple(folders.values()),
+        )
+    opening = {key: config[key] for key in ("dataset", "axes")}
+    found, unreadable = read_all(sources, folders["output_root"], **opening, external=external)
     recordings, unfit = _recordings(found, config["channels"], config["planes"])
     problems += unreadable + unfit
     problems += _header_problems(recordings)
@@ -199,13 +224,15 @@ def open_session(config: dict) -> Session:
         raise SessionError("\n  ".join([f"The recordings in '{root}' cannot be processed:", *problems]))
     center = config["center"]
     if center not in ("middle", "auto"):
-        center = next(r.name for r in recordings if center in (r.name, r.label))
+        called = {center, Path(center).stem}
+        center = next(r.name for r in recordings if called & {r.name, r.label})
     return Session(
         root=root,
         center=center,
         reference_image=_reference_image(config, root),
         recordings=recordings,
-        opening={key: config[key] for key in ("dataset", "channels")},
+        opening=opening | {"channels": config["channels"]},
+        external=external,
         **folders,
     )
 

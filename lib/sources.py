@@ -7,7 +7,7 @@ known by the path of its list, which `lib.headers` keeps up to date: it changes 
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -41,11 +41,15 @@ class Source:
 
 @dataclass(frozen=True)
 class FileList:
-    """A recording's list: its source, the images in each file, and size and time of everything it depends on."""
+    """A recording's list: its source, the images in each file, and size and time of everything it depends on.
+
+    `opening` is what `lib.recording.open_recording` must know of the files that they do not tell: `dataset`, `axes`.
+    """
 
     source: Source
     frames: tuple[tuple[int, ...], ...]
     facts: tuple[tuple[str, int, int], ...]  # path, bytes, time of the last change (seconds)
+    opening: dict = field(default_factory=dict)
 
     def as_dict(self) -> dict:
         """Return what the JSON file holds."""
@@ -54,7 +58,7 @@ class FileList:
             "channels": [list(paths) for paths in self.source.channels],
             "frames": [list(counts) for counts in self.frames],
             "files": [list(fact) for fact in self.facts],
-        }
+        } | ({"opening": self.opening} if self.opening else {})
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -70,6 +74,7 @@ class FileList:
             Source(data["name"], tuple(map(tuple, data["channels"]))),
             tuple(map(tuple, data["frames"])),
             tuple(map(tuple, data["files"])),
+            data.get("opening", {}),
         )
 
 

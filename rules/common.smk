@@ -22,6 +22,8 @@ except (ConfigError, SessionError) as error:
     raise WorkflowError(str(error)) from None
 
 options = settings["flow_options"]
+if session.external:  # another tool's frames are taken as they are, and what it says of them is not looked at
+    options |= {"bin_size": 1, "save_w": False, "save_meta_info": False}
 
 FOLDERS = [os.path.dirname(path) for path in [*session.paths("status"), session.path("final_status")]]
 VERIFIED = os.path.join(session.output_root, ".verified.json")
@@ -44,10 +46,18 @@ COMPENSATION = {
 ALIGNED_MOVIE = {"TIFF": "aligned_tiff", "HDF5": "aligned_hdf5", "none": None}[
     settings["align_output_format"]
 ]
-FROM_RAW = bool(ALIGNED_MOVIE) and settings["align_from"] == "raw"
+FROM_RAW = bool(ALIGNED_MOVIE) and settings["align_from"] == "raw" and not session.external
 
-RECORDING_RESULTS = ["compensated", "reference", "status", "average", "mask", "valid_fraction"]
-RECORDING_RESULTS += ["to_reference", "aligned_mask"]
+RECORDING_RESULTS = [
+    "compensated",
+    "status",
+    "average",
+    "mask",
+    "valid_fraction",
+    "to_reference",
+    "aligned_mask",
+]
+RECORDING_RESULTS += [] if session.external else ["reference"]
 RECORDING_RESULTS += ["valid"] if options["save_valid_idx"] else []
 RECORDING_RESULTS += ["statistics"] if options["save_meta_info"] else []
 RECORDING_RESULTS += ["flow"] if options["save_w"] else []
@@ -172,11 +182,20 @@ def nwb_facts(wildcards):
 def nwb_statistics(wildcards):
     """The rigid part of the motion for NWB; what is missing for NWB is told here, before anything is computed."""
     nwb_facts(wildcards)
+    if session.external:
+        raise WorkflowError(
+            "export_nwb needs every frame's shift, which other tools do not tell: set stage1 to 'own'."
+        )
     if not options["save_meta_info"]:
         raise WorkflowError(
             "export_nwb needs every frame's shift: set flow_options.save_meta_info to true, which compensates again."
         )
     return session.paths("statistics")
+
+
+def given_average(wildcards):
+    """Input function: the average of a recording that another tool made, if there is one."""
+    return session.given_average(wildcards.recording) or []
 
 
 # Without a function where possible: it would be called, by way of `inspect`, for every recording.

@@ -63,7 +63,7 @@ rule intersect_masks:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         names=session.names,
-        movies=session.paths("compensated"),
+        movies=session.compensated_movies,
         aligned_movies=session.paths(ALIGNED_MOVIE) if ALIGNED_MOVIE else [],
     script:
         "../scripts/intersect_masks.py"

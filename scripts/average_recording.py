@@ -7,7 +7,7 @@ import numpy as np
 from lib import status
 from lib.compensation import average
 from lib.logs import job_log
-from lib.masks import count_valid
+from lib.masks import valid_pixels
 from lib.progress import Progress
 from lib.recording import open_recording
 from lib.store import write_npy, write_png
@@ -43,16 +43,8 @@ def average_recording(
         Progress(movie.frames, Path(compensated).parent.name) as progress,
     ):
         mean = average(movie, leave_out=outlier if exclude_outliers else None, progress=progress)
-    of_all, of_usual = count_valid(valid, outlier)
-    always, usually = of_all == len(outlier), of_usual == (~outlier).sum()
-    facts = {
-        "frames": np.flatnonzero(outlier).tolist(),
-        "excluded": exclude_outliers,
-        "valid_pixels": int(always.sum()),
-        "valid_pixels_without_them": int(usually.sum()),
-    }
-    mask = usually if exclude_outliers else always
-    return mean, mask, (of_all / len(outlier)).astype(np.float32), facts
+    with open_recording(valid, dataset="ch1") as masks:
+        return mean, *valid_pixels(masks, outlier, exclude_outliers)
 
 
 def main(snakemake):

@@ -23,7 +23,9 @@ READERS = {
 }
 
 
-def open_file(path: str | Path, dataset: tuple[str, ...] = (), *, alone: bool = False) -> Reader:
+def open_file(
+    path: str | Path, dataset: tuple[str, ...] = (), *, alone: bool = False, axes: str | None = None
+) -> Reader:
     """Open one file with the reader of its suffix.
 
     Parameters
@@ -34,6 +36,8 @@ def open_file(path: str | Path, dataset: tuple[str, ...] = (), *, alone: bool = 
         Names of the movie's datasets inside the file, one per channel; none: the reader finds them.
     alone
         Read nothing from other files, even if this one refers to them.
+    axes
+        The order of the axes, such as "TYX", where the file does not tell it; None: as its format has it.
 
     Raises
     ------
@@ -49,7 +53,7 @@ def open_file(path: str | Path, dataset: tuple[str, ...] = (), *, alone: bool = 
     try:
         if path.is_file() and path.stat().st_size == 0:
             raise RecordingError(f"{path} is empty (0 bytes); copy it again")
-        return reader(path, dataset, alone=alone)
+        return reader(path, dataset, alone=alone, axes=axes)
     except RecordingError:
         raise
     except Exception as error:  # the libraries raise anything for what is not their format

@@ -28,11 +28,17 @@ class Reader(ABC):
     header : Header
     """
 
+    TAKES_AXES = False  # whether a file may hold its axes in an order that it does not tell
     _file: Any = None  # what `_open` opens, closed by `close`
 
-    def __init__(self, path: Path, dataset: tuple[str, ...] = (), *, alone: bool = False) -> None:
+    def __init__(
+        self, path: Path, dataset: tuple[str, ...] = (), *, alone: bool = False, axes: str | None = None
+    ) -> None:
         self.path = path
         self.alone = alone  # read nothing from files that this one refers to
+        self.axes = axes  # their order, such as "TYX", where the file does not tell it
+        if axes and not self.TAKES_AXES:
+            raise RecordingError(f"{path} tells the order of its axes itself; unset `axes`")
         try:
             self.header = self._open(dataset)
             self._check_header()

@@ -11,7 +11,12 @@ PIECE = 32  # frames per call of HDF5: enough to use chunks of several frames, y
 
 
 class Hdf5Reader(Reader):
-    """HDF5 with (T, H, W) datasets, one per channel: the named ones, or ch1, ch2, ..., or the only one."""
+    """HDF5 with 3-D datasets, one per channel: the named ones, or ch1, ch2, ..., or the only one.
+
+    Their axes are (T, H, W), unless the file (`stored_axes`) or the user tells otherwise.
+    """
+
+    TAKES_AXES = True
 
     def _open(self, dataset: tuple[str, ...]) -> Header:
         self._file = h5py.File(self.path, "r")
@@ -28,7 +33,10 @@ class Hdf5Reader(Reader):
                 f"{self.path}: the datasets {', '.join(names)} must agree in shape and type; it holds "
                 f"{self._contents()}"
             )
-        return Header("hdf5", *first.shape, len(names), first.dtype.name, tuple(names), **_scales(self._file.attrs))
+        axes = stored_axes(first) or self.axes or "TYX"
+        self._order = [axes.index(axis) for axis in "TYX"]
+        shape = (first.shape[i] for i in self._order)
+        return Header("hdf5", *shape, len(names), first.dtype.name, tuple(names), **_scales(self._file.attrs))
 
     def _find(self) -> tuple[str, ...]:
         """Return the names of the movie's datasets where none were given."""
@@ -63,11 +71,33 @@ class Hdf5Reader(Reader):
         for i in range(0, len(block), PIECE):
             part = frames[i : i + PIECE]
             for c, channel in enumerate(channels):
-                dataset = self._datasets[channel]
                 try:
-                    block[i : i + PIECE, ..., c] = dataset[part.start : part.stop : part.step]
+                    block[i : i + PIECE, ..., c] = self._read(channel, part)
                 except OSError as error:
-                    raise damaged(self.path, _first_unreadable(dataset, part), error) from error
+                    raise damaged(self.path, self._first_unreadable(channel, part), error) from error
+
+    def _read(self, channel: int, frames: range) -> np.ndarray:
+        """Return frames of a channel, (n, H, W)."""
+        where = [slice(None)] * 3
+        where[self._order[0]] = slice(frames.start, frames.stop, frames.step)
+        return self._datasets[channel][tuple(where)].transpose(self._order)
+
+    def _first_unreadable(self, channel: int, frames: range) -> int:
+        for frame in frames[:-1]:
+            try:
+                self._read(channel, range(frame, frame + 1))
+            except OSError:
+                return frame
+        return frames[-1]
+
+
+def stored_axes(dataset: h5py.Dataset) -> str | None:
+    """Return the order of a movie's axes, such as "TYX", if the file tells it.
+
+    pyflowreg writes `dimension_ordering`: which of the dataset's axes are height, width and time.
+    """
+    order = np.ravel(dataset.attrs.get("dimension_ordering", dataset.file.attrs.get("dimension_ordering", ()))).tolist()
+    return "".join("YXT"[order.index(axis)] for axis in range(3)) if sorted(order) == [0, 1, 2] else None
 
 
 def _scales(attributes: h5py.AttributeManager) -> dict:
@@ -77,12 +107,3 @@ def _scales(attributes: h5py.AttributeManager) -> dict:
         "frame_rate": None if rate is None else float(rate),
         "pixel_size": None if size is None else (float(size[0]), float(size[1])),
     }
-
-
-def _first_unreadable(dataset: h5py.Dataset, frames: range) -> int:
-    for frame in frames[:-1]:
-        try:
-            dataset[frame]
-        except OSError:
-            return frame
-    return frames[-1]

@@ -82,7 +82,8 @@ def test_valid_frames_are_counted_with_and_without_outliers(tmp_path):
     with h5py.File(tmp_path / "idx.hdf", "w") as file:
         file["ch1"] = valid
     outlier = np.arange(5) == 4
-    of_all, of_usual = count_valid(tmp_path / "idx.hdf", outlier)
+    with open_recording(tmp_path / "idx.hdf") as masks:
+        of_all, of_usual = count_valid(masks, outlier)
     np.testing.assert_array_equal(of_all, (valid > 0).sum(0))
     np.testing.assert_array_equal(of_usual, (valid[:4] > 0).sum(0))
 

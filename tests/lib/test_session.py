@@ -164,7 +164,7 @@ def test_planes_become_recordings(tmp_path):
     assert session.names == ["a_plane1", "a_plane2", "b_plane1", "b_plane2"]
     second = session.by_name["b_plane2"]
     assert (second.frames, second.plane, second.path) == (3, 2, str(tmp_path / "b.tif"))
-    assert session.reading(second) == {"dataset": None, "channels": None, "plane": 2}
+    assert session.reading(second) == {"dataset": None, "axes": None, "channels": None, "plane": 2}
     assert opened(tmp_path, planes="split", center="b_plane1").known_center == "b_plane1"
     one = opened(tmp_path, planes=2)
     assert one.names == ["a", "b"] and one.by_name["a"].plane == 2

@@ -3,6 +3,7 @@
 import h5py
 import numpy as np
 import pytest
+import tifffile
 
 from lib.recording import Header, RecordingError, open_recording, read_header
 from tests.movies import FRAMES, HEIGHT, WIDTH, movie, read_all
@@ -36,6 +37,33 @@ def test_hdf5_channels_by_number_and_by_name(tmp_path):
     np.testing.assert_array_equal(read_all(path, dataset="ch2"), movie(channels=3)[..., 1])
     named = read_all(path, dataset=["ch3", "ch1"])
     np.testing.assert_array_equal(named, movie(channels=3)[..., [2, 0]])
+
+
+@pytest.mark.parametrize("axes", ["TXY", "YXT", "XTY"])
+def test_axes_in_any_order(tmp_path, axes):
+    """As the user tells it, or as pyflowreg writes it; what the file says goes before."""
+    path, stored = tmp_path / "movie.h5", movie().transpose(["TYX".index(axis) for axis in axes])
+    with h5py.File(path, "w") as file:
+        file.create_dataset("ch1", data=stored, chunks=(3, 4, 5), compression="gzip")
+        where = file["ch1"].id.get_chunk_info(0).byte_offset
+    np.testing.assert_array_equal(read_all(path, axes=axes), movie())
+    with open_recording(path, axes=axes) as recording:
+        np.testing.assert_array_equal(recording.read_frames([7, 2, 3]), movie()[[7, 2, 3]])
+    with h5py.File(path, "a") as file:
+        file["ch1"].attrs["dimension_ordering"] = [axes.index(axis) for axis in "YXT"]
+    np.testing.assert_array_equal(read_all(path), movie())
+    np.testing.assert_array_equal(read_all(path, axes="TYX"), movie())
+    data = bytearray(path.read_bytes())
+    data[where : where + 9] = b"\xff" * 9
+    path.write_bytes(data)
+    with pytest.raises(RecordingError, match=r"frame 0 \(counted from 0\) cannot be read"):
+        read_all(path)
+
+
+def test_a_tiff_tells_its_axes(tmp_path):
+    tifffile.imwrite(tmp_path / "movie.tif", movie(), photometric="minisblack")
+    with pytest.raises(RecordingError, match=r"movie\.tif tells the order of its axes itself; unset `axes`"):
+        open_recording(tmp_path / "movie.tif", axes="TXY")
 
 
 def test_ambiguous_hdf5_lists_what_there_is(tmp_path):
