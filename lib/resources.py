@@ -29,13 +29,21 @@ def frame_bytes(recording: RecordingInfo) -> int:
     return recording.height * recording.width * recording.channels * bits // 8
 
 
+def base_mb(recording: RecordingInfo) -> float:
+    """Return the memory in MB of any job that reads the recording's files: some formats are read as a whole."""
+    header = recording.header
+    if header is None or not header.in_memory:
+        return BASE_MB
+    return BASE_MB + 2 * header.frames * header.channels * frame_bytes(recording) / recording.channels / 1e6
+
+
 def compensation_mb(recording: RecordingInfo, threads: int, batch: int, attempt: int) -> int:
     """Memory of compensate_recording in MB: batches in flight, a workspace per thread, the reference."""
     pixels = recording.height * recording.width
     in_flight = 3 * batch * (2 * frame_bytes(recording) + 9 * pixels)  # raw, registered, flow, mask
     workspaces = threads * pixels * (300 + 60 * recording.channels)
     reference = pixels * recording.channels * 8 * 8
-    return _grown(BASE_MB + (in_flight + workspaces + reference) / 1e6, attempt)
+    return _grown(base_mb(recording) + (in_flight + workspaces + reference) / 1e6, attempt)
 
 
 def compensation_minutes(recording: RecordingInfo, threads: int, quality: str, attempt: int) -> int:
@@ -53,7 +61,8 @@ def streaming_mb(recording: RecordingInfo, attempt: int) -> int:
 
 def aligning_mb(recording: RecordingInfo, chunk: int, attempt: int) -> int:
     """Memory of align_recording in MB: frames before and after, several chunks in flight."""
-    return streaming_mb(recording, attempt) + _grown(6 * chunk * frame_bytes(recording) / 1e6, attempt)
+    frames = 6 * chunk * frame_bytes(recording) / 1e6
+    return streaming_mb(recording, attempt) + _grown(base_mb(recording) - BASE_MB + frames, attempt)
 
 
 def between_mb(recording: RecordingInfo, attempt: int) -> int:
@@ -87,7 +96,7 @@ def export_minutes(recordings: tuple[RecordingInfo, ...], attempt: int) -> int:
 def session_mb(recordings: tuple[RecordingInfo, ...], attempt: int) -> int:
     """Memory in MB of a job that holds masks, displacements and averages of all recordings, twice."""
     pixels = sum(r.height * r.width * (2 + 8 + 8 * r.channels) for r in recordings)
-    return _grown(BASE_MB + 2 * pixels / 1e6, attempt)
+    return _grown(max(map(base_mb, recordings)) + 2 * pixels / 1e6, attempt)
 
 
 def _grown(amount: float, attempt: int) -> int:

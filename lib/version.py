@@ -7,4 +7,4 @@ redoes what depends on them.
 KERNEL = "2"
 
 # Of what is remembered about the recordings' headers: raise it when readers tell more, and they are read again.
-HEADERS = 1
+HEADERS = 2

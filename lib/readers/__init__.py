@@ -20,6 +20,12 @@ READERS = {
     ".h5": "lib.readers.hdf5:Hdf5Reader",
     ".hdf5": "lib.readers.hdf5:Hdf5Reader",
     ".hdf": "lib.readers.hdf5:Hdf5Reader",
+    ".mat": "lib.readers.mat:MatReader",
+    ".nwb": "lib.readers.nwb:NwbReader",
+    ".zarr": "lib.readers.zarr:ZarrReader",
+    ".sbx": "lib.readers.sbx:SbxReader",
+    ".raw": "lib.readers.raw:RawReader",
+    ".bin": "lib.readers.raw:RawReader",
 }
 
 

@@ -5,6 +5,7 @@ import json
 import h5py
 import numpy as np
 import tifffile
+import zarr
 
 from lib.simulate import simulate_session
 
@@ -54,3 +55,27 @@ def test_every_plane_is_a_recording(tmp_path):
     )
     assert np.corrcoef(upright.ravel(), flipped[::-1].ravel())[0, 1] > 0.95
     assert np.corrcoef(upright.ravel(), flipped.ravel())[0, 1] < 0.8
+
+
+def test_formats_of_several_files_are_watched(tmp_path):
+    """A Zarr folder and a raw file with its JSON: the same movie gives the same result, and every file counts."""
+    simulate_session(tmp_path, names=["x"], frames=8, shape=(40, 48))
+    movie = tifffile.imread(tmp_path / "x.tif")
+    zarr.create_array(tmp_path / "a b.zarr", data=movie, chunks=(4, 40, 48))
+    movie.tofile(tmp_path / "raw.bin")
+    sidecar = tmp_path / "raw.json"
+    sidecar.write_text(json.dumps({"shape": movie.shape, "dtype": movie.dtype.name, "frame_rate": 20}))
+    write_config(tmp_path, pattern=["*.zarr", "*.bin", "x.tif"], flow_options={"quality_setting": "fast"})
+    run = snakemake(tmp_path, "stage1")
+    assert run.returncode == 0, run.output
+    averages = [np.load(tmp_path / "compensated_outputs" / n / "temporal_average.npy") for n in ("a b", "raw", "x")]
+    np.testing.assert_array_equal(averages[0], averages[2])
+    np.testing.assert_array_equal(averages[1], averages[2])
+    with h5py.File(tmp_path / "compensated_outputs" / "raw" / "compensated.hdf5") as compensated:
+        assert compensated.attrs["frame_rate"] == 20
+    assert snakemake(tmp_path, "-n", "stage1").nothing_to_do
+
+    zarr.open(tmp_path / "a b.zarr")[7] = 5
+    sidecar.write_text(sidecar.read_text().replace("20", "25"))
+    again = {name for rule, name in snakemake(tmp_path, "-n", "stage1").jobs if rule == "compensate_recording"}
+    assert again == {"a b", "raw"}
