@@ -176,7 +176,7 @@ class CompensationStore:
         channels = np.moveaxis(registered, -1, 0) if len(self.frame_shape) == 3 else [registered]
         for c, channel in enumerate(channels, start=1):
             self._write(MOVIE, f"ch{c}", start, channel)
-        self._write(VALID, "ch1", start, valid.astype(np.uint8) * np.uint8(255))
+        self._write(VALID, "ch1", start, np.multiply(valid.view(np.uint8), np.uint8(255)))
         self._write(STATISTICS, "statistics", start, statistics)
         for name, flow in ((FLOW, w), (COMPACT, compact)):
             if flow is not None:

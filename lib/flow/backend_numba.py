@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import steps
-from .layout import cells, split
+from .layout import cells, in_lines, split
 from .measure import statistics
 from .memory import LEVEL, RIGID, SHARED, TABLE, Block, whole_lines
 from .pyramid import even_first
@@ -149,7 +149,7 @@ class NumbaBackend:
         for frame, w in zip(frames, out, strict=True):
             self._pad(work, frame)
             steps.coarse_to_fine(self._c, work, *places, self._rigid[0])
-            steps.finish(self._c, work, *places, w)
+            steps.finish(self._c, work, *places, in_lines(w))
         return out
 
     def translations(self, frames: np.ndarray) -> np.ndarray:
@@ -213,7 +213,7 @@ class NumbaBackend:
     def finish(self, work) -> np.ndarray:
         """The flow (H, W, 2) of the full frame from the finest level."""
         out = np.empty((*self.plan.shape, 2), np.float32)
-        steps.finish(self._c, work, self._shared[0], self.levels, self._tables, out)
+        steps.finish(self._c, work, self._shared[0], self.levels, self._tables, in_lines(out))
         return out
 
 

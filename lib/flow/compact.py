@@ -12,6 +12,7 @@ import numpy as np
 
 from .estimator import level_shapes
 from .jit import kernel
+from .layout import in_lines
 from .params import FlowParams
 from .pyramid import resample_table
 
@@ -43,8 +44,8 @@ def resize_flow(flow: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     if flow.shape[:2] == tuple(shape):
         return flow
     (y_start, y_weight), (x_start, x_weight) = (_table(*sides) for sides in zip(flow.shape[:2], shape, strict=True))
-    out, rows = np.empty((*shape, 2), np.float32), np.empty((2, flow.shape[1]), np.float32)
-    _resize(np.ascontiguousarray(flow), y_start, y_weight, x_start, x_weight, rows, out)
+    out, row = np.empty((*shape, 2), np.float32), np.empty(2 * flow.shape[1], np.float32)
+    _resize(in_lines(np.ascontiguousarray(flow)), y_start, y_weight, x_start, x_weight, row, in_lines(out))
     return out
 
 
@@ -66,25 +67,18 @@ def _table(n_in: int, n_out: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @kernel
-def _resize(flow, y_start, y_weight, x_start, x_weight, rows, out):
-    """Interpolate along y into `rows` (2, w), then along x; tables of four taps."""
+def _resize(uv, y_start, y_weight, x_start, x_weight, row, out):
+    """Interpolate along y into `row` (2 w,), then along x; tables of four taps, flows as `in_lines` makes them."""
     for y in range(out.shape[0]):
         first = y_start[y]
         a, b, c, d = y_weight[0, y], y_weight[1, y], y_weight[2, y], y_weight[3, y]
-        for k in range(2):
-            for x in range(flow.shape[1]):
-                rows[k, x] = (
-                    a * flow[first, x, k]
-                    + b * flow[first + 1, x, k]
-                    + c * flow[first + 2, x, k]
-                    + d * flow[first + 3, x, k]
-                )
-        for x in range(out.shape[1]):
-            i = _N(x_start[x])
+        for i in range(uv.shape[1]):
+            row[i] = a * uv[first, i] + b * uv[first + 1, i] + c * uv[first + 2, i] + d * uv[first + 3, i]
+        for x in range(x_start.size):
+            i = _N(2 * x_start[x])
             a, b, c, d = x_weight[0, x], x_weight[1, x], x_weight[2, x], x_weight[3, x]
-            for k in range(2):
-                row = rows[k]
-                out[y, x, k] = a * row[i] + b * row[i + _N(1)] + c * row[i + _N(2)] + d * row[i + _N(3)]
+            out[y, 2 * x] = a * row[i] + b * row[i + _N(2)] + c * row[i + _N(4)] + d * row[i + _N(6)]
+            out[y, 2 * x + 1] = a * row[i + _N(1)] + b * row[i + _N(3)] + c * row[i + _N(5)] + d * row[i + _N(7)]
 
 
 @kernel

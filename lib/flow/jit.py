@@ -73,12 +73,12 @@ view = njit(forceinline=True, **_OPTIONS)
 
 
 @intrinsic
-def _float_bits(typingctx, x):
+def float_bits(typingctx, x):
     return types.int32(types.float32), lambda c, b, s, a: b.bitcast(a[0], ir.IntType(32))
 
 
 @intrinsic
-def _bits_float(typingctx, n):
+def bits_float(typingctx, n):
     return types.float32(types.int32), lambda c, b, s, a: b.bitcast(a[0], ir.FloatType())
 
 
@@ -99,9 +99,9 @@ def power(x, p):
     The exponent is split off and the rest goes through polynomials, so that LLVM can vectorise it; a call of the
     library's pow would not.
     """
-    bits = _float_bits(x)
+    bits = float_bits(x)
     exponent = (bits - np.int32(0x3F3504F3)) >> np.int32(23)
-    f = _bits_float(np.int32(bits - (exponent << np.int32(23)))) - _F(1)
+    f = bits_float(np.int32(bits - (exponent << np.int32(23)))) - _F(1)
     series = LOG2[8]
     for k in (7, 6, 5, 4, 3, 2, 1, 0):
         series = series * f + LOG2[k]
@@ -111,4 +111,4 @@ def power(x, p):
     series = EXP2[5]
     for k in (4, 3, 2, 1, 0):
         series = series * r + EXP2[k]
-    return series * _bits_float(np.int32((n + np.int32(127)) << np.int32(23)))
+    return series * bits_float(np.int32((n + np.int32(127)) << np.int32(23)))

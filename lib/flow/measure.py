@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .jit import kernel
+from .jit import bits_float, float_bits, kernel
+from .layout import in_lines
 
 _F, _D = np.float32, np.float64
 STATISTICS = (
@@ -19,29 +20,31 @@ STATISTICS = (
 
 
 @kernel
-def _flow_measures(w, out):
-    h, width = w.shape[:2]
-    total, squares, sum_u, sum_v, divergence, largest = _D(0), _D(0), _D(0), _D(0), _D(0), _F(0)
+def _flow_measures(uv, out):
+    h, width = uv.shape[0], uv.shape[1] // 2
+    total, squares, sum_u, sum_v, divergence = _D(0), _D(0), _D(0), _D(0), _D(0)
+    largest = np.int32(0)  # the bits of a number that is not negative order like the number, and LLVM vectorises this
     for y in range(h):
         row, row_squares, row_u, row_v, row_divergence = _F(0), _F(0), _F(0), _F(0), _F(0)
         for x in range(width):
-            u, v = w[y, x, 0], w[y, x, 1]
+            u, v = uv[y, 2 * x], uv[y, 2 * x + 1]
             square = u * u + v * v
             row += np.sqrt(square)
             row_squares += square
             row_u += u
             row_v += v
-            largest = max(largest, square)
+            largest = max(largest, float_bits(square))
         if 0 < y < h - 1:
             for x in range(1, width - 1):
-                row_divergence += abs(w[y, x + 1, 0] - w[y, x - 1, 0] + w[y + 1, x, 1] - w[y - 1, x, 1])
+                i = 2 * x
+                row_divergence += abs(uv[y, i + 2] - uv[y, i - 2] + uv[y + 1, i + 1] - uv[y - 1, i + 1])
         total += row
         squares += row_squares
         sum_u += row_u
         sum_v += row_v
         divergence += row_divergence
     out[0] = total / (h * width)
-    out[1] = np.sqrt(largest)
+    out[1] = np.sqrt(bits_float(largest))
     out[2] = 0.5 * divergence / max((h - 2) * (width - 2), 1)
     out[3] = sum_u / (h * width)
     out[4] = sum_v / (h * width)
@@ -55,7 +58,7 @@ def flow_measures(w: np.ndarray) -> np.ndarray:
     Pixels, and pixels per pixel for the divergence (central differences, border left out); float64.
     """
     out = np.empty(6)
-    _flow_measures(w, out)
+    _flow_measures(in_lines(np.ascontiguousarray(w)), out)
     return out
 
 
@@ -103,4 +106,5 @@ def statistics(w: np.ndarray, valid: np.ndarray, registered: np.ndarray, referen
     """
     mean, largest, divergence, x, y, nonrigid = flow_measures(w)
     likeness = correlation(registered, reference, valid)
-    return np.array([mean, largest, divergence, np.hypot(x, y), x, y, valid.mean(), likeness, nonrigid])
+    inside = np.count_nonzero(valid) / valid.size
+    return np.array([mean, largest, divergence, np.hypot(x, y), x, y, inside, likeness, nonrigid])

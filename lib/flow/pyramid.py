@@ -165,7 +165,8 @@ def resample_flow(flow, y_start, y_weight, x_start, x_weight, line, rows, out):
 
 @kernel
 def resample_flow_to_frame(flow, y_start, y_weight, x_start, x_weight, line, rows, out):
-    """Resample both components of the finest level's flow to out (H, W, 2); line (2 n,), rows two of (4, W)."""
+    """Resample both components of the finest level's flow to out (H, 2 W), see `in_lines`; line (2 n,), rows two of
+    (4, W)."""
     done = 0
     for y in range(out.shape[0]):
         first = y_start[y]
@@ -176,19 +177,24 @@ def resample_flow_to_frame(flow, y_start, y_weight, x_start, x_weight, line, row
             done += 1
         k0, k1, k2, k3 = first & 3, (first + 1) & 3, (first + 2) & 3, (first + 3) & 3
         w0, w1, w2, w3 = y_weight[0, y], y_weight[1, y], y_weight[2, y], y_weight[3, y]
-        for x in range(out.shape[1]):
-            out[y, x, 0] = w0 * rows[0][k0, x] + w1 * rows[0][k1, x] + w2 * rows[0][k2, x] + w3 * rows[0][k3, x]
-            out[y, x, 1] = w0 * rows[1][k0, x] + w1 * rows[1][k1, x] + w2 * rows[1][k2, x] + w3 * rows[1][k3, x]
+        u, v = rows
+        for x in range(x_start.size):
+            out[y, 2 * x] = w0 * u[k0, x] + w1 * u[k1, x] + w2 * u[k2, x] + w3 * u[k3, x]
+            out[y, 2 * x + 1] = w0 * v[k0, x] + w1 * v[k1, x] + w2 * v[k2, x] + w3 * v[k3, x]
 
 
 @kernel
 def flow_to_frame(flow, out):
-    """Both components of a flow that is at full size already, from red-black storage to out (H, W, 2)."""
-    h, w = out.shape[:2]
+    """Both components of a flow at full size, from red-black storage to out (H, 2 W), see `in_lines`."""
+    h, w = out.shape[0], out.shape[1] // 2
     for y in range(h):
         s = y & 1
-        for x in range(w):
-            j = (x >> 1) + LINE
-            red = (x & 1) == s
-            out[y, x, 0] = flow[0][y + 2, j] if red else flow[1][y + 2, j]
-            out[y, x, 1] = flow[2][y + 2, j] if red else flow[3][y + 2, j]
+        u_even, u_odd, v_even, v_odd = flow[s], flow[1 - s], flow[2 + s], flow[3 - s]
+        for j in range((w + 1) // 2):
+            i = _N(j + LINE)
+            out[y, 4 * j] = u_even[y + 2, i]
+            out[y, 4 * j + 1] = v_even[y + 2, i]
+        for j in range(w // 2):
+            i = _N(j + LINE)
+            out[y, 4 * j + 2] = u_odd[y + 2, i]
+            out[y, 4 * j + 3] = v_odd[y + 2, i]

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from .jit import compiling, kernel
+from .layout import in_lines
 from .params import INTERPOLATION
 from .warp import locate, sample
 
@@ -27,13 +28,16 @@ def _pad(image, out):
 
 
 @kernel
-def _warp_cubic(padded, flow, fill, low, high, rounds, row, at, out, valid):
-    """out (H, W) = frame at x + flow, `fill` where that is outside; clipped to [low, high], rounded if asked."""
+def _warp_cubic(padded, uv, fill, low, high, rounds, row, at, out, valid):
+    """out (H, W) = frame at x + flow, `fill` where that is outside; clipped to [low, high], rounded if asked.
+
+    uv (H, 2 W) is the flow as `in_lines` makes it.
+    """
     h, w = out.shape
     tx, ty, warped = row[0], row[1], row[2]
     for y in range(h):
         for x in range(w):
-            valid[y, x] = locate(_F(x) + flow[y, x, 0], _F(y) + flow[y, x, 1], w, h, x, at, tx, ty)
+            valid[y, x] = locate(_F(x) + uv[y, 2 * x], _F(y) + uv[y, 2 * x + 1], w, h, x, at, tx, ty)
         sample(padded, at, tx, ty, w, warped)
         for x in range(w):
             value = min(max(warped[x], low), high)
@@ -129,7 +133,8 @@ def warp_and_mask(image, flow, *, fill, interpolation="cubic"):
                 h, w = source.shape
                 padded, row = np.empty((h + 4, w + 4), np.float32), np.empty((3, w), np.float32)
                 _pad(source, padded)
-                _warp_cubic(padded, flow, filling, low, high, rounds, row, np.empty(w, np.int32), target, valid)
+                at = np.empty(w, np.int32)
+                _warp_cubic(padded, in_lines(flow), filling, low, high, rounds, row, at, target, valid)
             else:
                 _warp_other(source, flow, filling, interpolation == "nearest", low, high, rounds, target, valid)
             out[part] = target

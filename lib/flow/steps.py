@@ -159,7 +159,7 @@ def smooth(m, shared, levels, k):
 
 @step
 def finish(c, m, shared, levels, tables, out):
-    """The flow (H, W, 2) of the full frame from the finest level."""
+    """out (H, 2 W) = the flow of the full frame from the finest level, see `layout.in_lines`."""
     level = levels[0]
     flow = two_pairs(m, level.flow, level)
     if tables[0, shared.channels, 0].taps:
