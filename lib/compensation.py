@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from lib.flow import STATISTICS, FlowEstimator, FlowParams, as_type, pack_flow
+from lib.flow import STATISTICS, Backend, FlowEstimator, FlowParams, as_type
 
 BATCH_BYTES = 2**23  # of raw frames, by default
 
@@ -81,16 +81,26 @@ class Batch:
     def register(self, part: slice, estimator: FlowEstimator, raw: np.ndarray, smoothed: np.ndarray, fill):
         """Frames `part`: the flow of `smoothed`, the warped `raw` in the type of `fill`, mask, statistics."""
         frames = as_type(raw, fill.dtype)
-        w, self.registered[part], self.valid[part], self.statistics[part] = estimator.register_frames(
-            frames, smoothed, fill
-        )
+        keep = {"keep_w": self.w is not None, "compact": self.compact is not None}
+        done = estimator.register_frames(frames, smoothed, fill, **keep)
+        self.registered[part], self.valid[part], self.statistics[part] = done.registered, done.valid, done.statistics
         if self.w is not None:
-            self.w[part] = w
+            self.w[part] = done.w
         if self.compact is not None:
-            self.compact[part] = [pack_flow(flow, self.compact.shape[1:3]) for flow in w]
+            self.compact[part] = done.compact
 
 
-def compensate(recording, reference, params: FlowParams, store, *, threads=1, batch=None, progress=None) -> None:
+def compensate(
+    recording,
+    reference,
+    params: FlowParams,
+    store,
+    *,
+    threads: int = 1,
+    batch: int | None = None,
+    progress=None,
+    backend: str | Backend = "numba",
+) -> None:
     """Register the frames that `store` does not have yet and put them there.
 
     Parameters
@@ -108,14 +118,16 @@ def compensate(recording, reference, params: FlowParams, store, *, threads=1, ba
         Frames read and stored together; by default near 8 MiB of raw frames.
     progress : Progress, optional
         Counts frames, also those that were there already.
+    backend : {"numba", "cupy"} or Backend
+        What computes.
     """
     batch = batch or default_batch(recording)
     if progress is not None:
         progress.resume(sum(stop - start for start, stop in store.finished))
-    estimator, fill = FlowEstimator(reference, params), as_type(reference, store.dtype)
+    estimator, fill = FlowEstimator(reference, params, backend), as_type(reference, store.dtype)
     with ExitStack() as stack:
         reader, writer = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(2))
-        pool = stack.enter_context(ThreadPoolExecutor(threads))
+        pool = stack.enter_context(ThreadPoolExecutor(estimator.workers or threads))
 
         def batches() -> Iterator[Batch]:
             """Batches in order, at work in the pool; the next one is read meanwhile."""

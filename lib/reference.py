@@ -2,11 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
 from lib.compensation import default_batch
-from lib.flow import FlowEstimator, FlowParams, warp_and_mask
+from lib.flow import Backend, FlowEstimator, FlowParams
 from lib.flow import correlation as pearson
 from lib.likeness import Likeness, reduce, reduction
 from lib.outliers import displaced, unlike
@@ -74,7 +75,13 @@ def reference_indices(spec: str | list[int], frames: int) -> np.ndarray:
 
 
 def build_reference(
-    recording, params: FlowParams, *, indices: np.ndarray, leave_out: bool = False, threads: int = 1
+    recording,
+    params: FlowParams,
+    *,
+    indices: np.ndarray,
+    leave_out: bool = False,
+    threads: int = 1,
+    backend: str | Backend = "numba",
 ) -> Reference:
     """Average of the frames `indices`, registered to each other.
 
@@ -96,6 +103,8 @@ def build_reference(
         Leave out frames that do not belong.
     threads : int
         Frames worked on at once; the result does not depend on it.
+    backend : {"numba", "cupy"} or Backend
+        What computes the flow.
 
     Notes
     -----
@@ -126,7 +135,7 @@ def build_reference(
         sigma = tuple((x + EXTRA_SIGMA, y + EXTRA_SIGMA, t) for x, y, t in params.channel_sigma(recording.channels))
         params = replace(params, alpha=alpha, sigma=sigma)
         for _ in range(PASSES):
-            image = _registered_average(recording, image, params, used, pool)
+            image = _registered_average(recording, image, params, used, pool, backend)
     return Reference(image, tuple(used.tolist()), tuple(indices[~belongs].tolist()), True)
 
 
@@ -191,14 +200,19 @@ def _upper_median(values: np.ndarray) -> float:
     return float(np.sort(values)[len(values) // 2])
 
 
-def _registered_average(recording, image, params, indices, pool) -> np.ndarray:
+def _registered_average(recording, image, params, indices, pool, backend) -> np.ndarray:
     """Average of frames that are registered to `image`, where they are valid."""
-    estimator = FlowEstimator(image, params)
+    estimator = FlowEstimator(image, params, backend)
 
-    def register(frame):
-        return warp_and_mask(frame.astype(np.float32), estimator(frame), fill=0)
+    def register(frames):
+        done = estimator.register_frames(frames.astype(np.float32), measured=False, keep_w=False)
+        return zip(done.registered, done.valid, strict=True)
 
-    return _masked_mean(_map(pool, register, recording, indices), recording, image)
+    def images():
+        for frames in _blocks(recording, indices):
+            yield from chain.from_iterable(pool.map(register, (frames[part] for part in estimator.parts(len(frames)))))
+
+    return _masked_mean(images(), recording, image)
 
 
 def _as_it_is(frame: np.ndarray) -> np.ndarray:
@@ -227,6 +241,11 @@ def _masked_mean(images, recording, otherwise=0.0) -> np.ndarray:
 
 def _map(pool, function, recording, indices):
     """function(frame) of the frames `indices`, in order; only a batch of frames and results is in memory at once."""
+    for frames in _blocks(recording, indices):
+        yield from pool.map(function, frames)
+
+
+def _blocks(recording, indices):
     step = default_batch(recording)
     for start in range(0, len(indices), step):
-        yield from pool.map(function, recording.read_frames(indices[start : start + step]))
+        yield recording.read_frames(indices[start : start + step])

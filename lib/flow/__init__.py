@@ -1,5 +1,6 @@
 """Variational optical flow: estimate it, warp images with it, measure it."""
 
+from .backend import Backend
 from .compact import compact_shape, compose_flow, pack_flow, unpack_flow
 from .estimator import FlowEstimator
 from .measure import STATISTICS, correlation, flow_measures, statistics
@@ -8,6 +9,7 @@ from .register import as_type, valid_mask, warp_and_mask, warp_frame
 
 __all__ = [
     "STATISTICS",
+    "Backend",
     "FlowEstimator",
     "FlowParams",
     "as_type",

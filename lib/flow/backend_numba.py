@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import steps
+from .compact import compact_shape, pack_flow
 from .layout import cells, in_lines, split
 from .measure import statistics
 from .memory import LEVEL, RIGID, SHARED, TABLE, Block, whole_lines
 from .pyramid import even_first
-from .register import warp_and_mask
+from .register import Registered, warp_and_mask
 from .rigid import RigidStart, window
 
 
@@ -40,6 +41,7 @@ class NumbaBackend:
     """
 
     frames_at_once = 1
+    workers = None
 
     def __init__(self, plan, reference: np.ndarray):
         self.plan = plan
@@ -160,14 +162,23 @@ class NumbaBackend:
             found.append(self.translate(self._work()))
         return np.array(found)
 
-    def register(self, frames: np.ndarray, smoothed: np.ndarray, fill: np.ndarray, reference: np.ndarray, estimate):
-        """Flow of `smoothed` (n, H, W, C); warped `frames`, their masks and statistics, see `FlowEstimator`."""
-        w = self.flows(smoothed, estimate)
+    def register(
+        self, frames, smoothed, fill, reference, estimate, *, measured=True, keep_w=True, compact=False
+    ) -> Registered:
+        """Flow of `smoothed` (n, H, W, C), or of `frames` if that is None; warped `frames`, masks and statistics, see
+        `FlowEstimator.register_frames`."""
+        w = self.flows(frames if smoothed is None else smoothed, estimate)
         method = self.plan.params.interpolation_method
         warped = [warp_and_mask(*pair, fill=fill, interpolation=method) for pair in zip(frames, w, strict=True)]
-        numbers = [statistics(flow, valid, image, reference) for flow, (image, valid) in zip(w, warped, strict=True)]
         registered, valid = (_together(list(part)) for part in zip(*warped, strict=True))
-        return w, registered, valid, np.array(numbers)
+        numbers = packed = None
+        if measured:
+            each = zip(w, valid, registered, strict=True)
+            numbers = np.array([statistics(*images, reference) for images in each])
+        if compact:
+            shape = compact_shape(self.plan.shape, self.plan.params)
+            packed = np.stack([pack_flow(flow, shape) for flow in w])
+        return Registered(registered, valid, numbers, w if keep_w else None, packed)
 
     def _work(self) -> np.ndarray:
         if not hasattr(self._local, "work"):

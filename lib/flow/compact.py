@@ -30,8 +30,13 @@ def compact_shape(shape: tuple[int, int], params: FlowParams) -> tuple[int, int]
 
 def pack_flow(flow: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """The flow (h, w, 2) float32 as it is kept: (*shape, 2) float16."""
+    return as_compact(resize_flow(flow, shape))
+
+
+def as_compact(flow: np.ndarray) -> np.ndarray:
+    """Displacements of the right size as float16."""
     limit = np.finfo(DTYPE).max
-    return np.clip(resize_flow(flow, shape), -limit, limit).astype(DTYPE)
+    return np.clip(flow, -limit, limit).astype(DTYPE)
 
 
 def unpack_flow(compact: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

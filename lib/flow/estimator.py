@@ -15,10 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .backend import Backend, as_backend
 from .jit import compiling
 from .params import FlowParams
 from .pyramid import Table, resample_table
-from .register import as_type, warp_and_mask
+from .register import Registered, as_type, warp_and_mask
 from .tensor import CS, GC, GRAY
 
 SMALLEST_SIDE = 10  # pixels: the pyramid ends above it
@@ -156,13 +157,16 @@ class FlowEstimator:
     reference : ndarray (H, W) or (H, W, C)
         Raw intensities; at least 10 pixels a side.
     params : FlowParams
-    backend : {"numba"}
+    backend : {"numba", "cupy"} or Backend
+        What computes: the CPU, or a GPU, the first one unless a `Backend` says which.
 
     Raises
     ------
     ValueError
         For a reference of another dimension, too small, or not finite; an unknown backend; parameters given for another
         number of channels.
+    DeviceError
+        For "cupy" without CuPy, without a GPU, or with too little memory on it.
 
     Notes
     -----
@@ -170,7 +174,7 @@ class FlowEstimator:
     called from several threads at once; each has its own workspace.
     """
 
-    def __init__(self, reference: np.ndarray, params: FlowParams, backend: str = "numba"):
+    def __init__(self, reference: np.ndarray, params: FlowParams, backend: str | Backend = "numba"):
         reference = np.asarray(reference)
         if reference.ndim not in (2, 3) or min(reference.shape[:2]) < SMALLEST_SIDE:
             raise ValueError(
@@ -179,17 +183,19 @@ class FlowEstimator:
             )
         if not np.isfinite(reference).all():
             raise ValueError("reference holds NaN or Inf; expected finite intensities")
-        if backend != "numba":
-            raise ValueError(f"backend is {backend!r}; expected 'numba'")
-        from .backend_numba import NumbaBackend
-
+        backend = as_backend(backend)
         self.params = params
         self.reference = reference
         stack = reference.reshape(*reference.shape[:2], -1).astype(np.float32)
         self.plan = make_plan(stack, params)
-        self._backend = NumbaBackend(self.plan, stack)
+        self._backend = backend.open(self.plan, stack)
         with compiling():
             self(reference)
+
+    @property
+    def workers(self) -> int | None:
+        """How many threads can work at once; None where that is up to the caller."""
+        return self._backend.workers
 
     def parts(self, frames: int) -> list[slice]:
         """How to cut a number of frames into what is computed at once, for threads to share the work."""
@@ -242,8 +248,15 @@ class FlowEstimator:
         return registered, w, valid
 
     def register_frames(
-        self, frames: np.ndarray, smoothed: np.ndarray | None = None, fill: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        self,
+        frames: np.ndarray,
+        smoothed: np.ndarray | None = None,
+        fill: np.ndarray | None = None,
+        *,
+        measured: bool = True,
+        keep_w: bool = True,
+        compact: bool = False,
+    ) -> Registered:
         """Register several frames, and say how well.
 
         Parameters
@@ -254,17 +267,18 @@ class FlowEstimator:
             What the flow is estimated on; by default `frames`.
         fill : ndarray (H, W[, C]), optional
             Shown where a frame has no data, in the frames' type; by default the reference.
-
-        Returns
-        -------
-        w : ndarray (n, H, W, 2) float32
-        registered : ndarray, shape and dtype of `frames`
-        valid : ndarray (n, H, W) bool
-        statistics : ndarray (n, len(STATISTICS)) float64
+        measured, keep_w, compact : bool
+            Return the statistics, the displacements, and those as `pack_flow` makes them.
         """
-        smoothed = frames if smoothed is None else smoothed
         fill = as_type(self.reference if fill is None else fill, frames.dtype)
-        return self._backend.register(frames, self._stack(smoothed), fill, self.reference, coarse_to_fine)
+        smoothed = None if smoothed is None or smoothed is frames else self._stack(smoothed)
+        stacks = self._stack(frames), smoothed, self._plane(fill), self._plane(self.reference)
+        done = self._backend.register(*stacks, coarse_to_fine, measured=measured, keep_w=keep_w, compact=compact)
+        return done._replace(registered=done.registered.reshape(frames.shape))
+
+    def _plane(self, image: np.ndarray) -> np.ndarray:
+        """An image as (H, W, C)."""
+        return image.reshape(*image.shape[:2], -1)
 
     def _stack(self, frames: np.ndarray) -> np.ndarray:
         """Frames as (n, H, W, C), of the reference's shape."""

@@ -90,7 +90,11 @@ def correlation(a: np.ndarray, b: np.ndarray, valid: np.ndarray) -> float:
     for c in np.ndindex(a.shape[2:]):
         part = (slice(None), slice(None), *c)
         _moments(np.ascontiguousarray(a[part]), np.ascontiguousarray(b[part]), valid, *pivot, out)
-    n, sa, sb, saa, sbb, sab = out
+    return _pearson(*out)
+
+
+def _pearson(n, sa, sb, saa, sbb, sab) -> float:
+    """The correlation of a and b from their number, sums, sums of squares and of products."""
     if n == 0:
         return 0.0
     variance = (saa - sa * sa / n) * (sbb - sb * sb / n)
@@ -108,3 +112,15 @@ def statistics(w: np.ndarray, valid: np.ndarray, registered: np.ndarray, referen
     likeness = correlation(registered, reference, valid)
     inside = np.count_nonzero(valid) / valid.size
     return np.array([mean, largest, divergence, np.hypot(x, y), x, y, inside, likeness, nonrigid])
+
+
+def from_sums(sums: np.ndarray, shape: tuple[int, int], channels: int) -> np.ndarray:
+    """`statistics` from the sums over the pixels of a frame (H, W, C), in the order of measure.cu."""
+    h, w = shape
+    length, squares, u, v, divergence, largest, valid, *moments = sums
+    x, y = u / (h * w), v / (h * w)
+    nonrigid = np.sqrt(max(squares / (h * w) - x**2 - y**2, 0.0))
+    divergence *= 0.5 / max((h - 2) * (w - 2), 1)
+    likeness = _pearson(valid * channels, *moments)
+    means = length / (h * w), np.sqrt(largest), divergence, np.hypot(x, y), x, y, valid / (h * w)
+    return np.array([*means, likeness, nonrigid])

@@ -4,6 +4,7 @@ registered(x, y) = frame(x + u, y + v). A position outside [0, W - 1] x [0, H - 
 """
 
 from contextlib import nullcontext
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,29 @@ from .params import INTERPOLATION
 from .warp import locate, sample
 
 _F = np.float32
+
+
+class Registered(NamedTuple):
+    """What became of frames; what was not asked for is None.
+
+    Attributes
+    ----------
+    registered : ndarray (n, H, W[, C])
+        The frames, warped, in their own type; invalid pixels hold the fill.
+    valid : ndarray (n, H, W) bool
+        Pixels whose source position lies inside the frame.
+    statistics : ndarray (n, len(STATISTICS)) float64 or None
+    w : ndarray (n, H, W, 2) float32 or None
+        Backward displacement, pixels.
+    compact : ndarray (n, h, w, 2) float16 or None
+        The same as `pack_flow` makes it.
+    """
+
+    registered: np.ndarray
+    valid: np.ndarray
+    statistics: np.ndarray | None
+    w: np.ndarray | None
+    compact: np.ndarray | None
 
 
 @kernel
@@ -121,7 +145,7 @@ def warp_and_mask(image, flow, *, fill, interpolation="cubic"):
     """`warp_frame` and `valid_mask` in one pass: the warped image, and (H, W) bool where it is valid."""
     if interpolation not in INTERPOLATION:
         raise ValueError(f"interpolation is {interpolation!r}; expected one of {', '.join(INTERPOLATION)}")
-    low, high, rounds = _limits(image.dtype)
+    low, high, rounds = limits(image.dtype)
     fill = as_type(np.broadcast_to(np.asarray(fill), image.shape), image.dtype)
     out, valid = np.empty_like(image), np.empty(image.shape[:2], bool)
     with nullcontext() if image.dtype in _compiled else compiling():
@@ -152,7 +176,7 @@ def as_type(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return image.astype(dtype)
 
 
-def _limits(dtype: np.dtype) -> tuple[np.float32, np.float32, bool]:
+def limits(dtype: np.dtype) -> tuple[np.float32, np.float32, bool]:
     """Smallest and largest float32 that the type holds, and whether it takes whole numbers only."""
     if dtype.kind == "f":
         return -np.float32(np.inf), np.float32(np.inf), False

@@ -1,0 +1,113 @@
+"""The GPU: whether there is one, how much memory it has, and the kernels compiled for it.
+
+Here is the only import of CuPy. Without CuPy, or without a device, what asks for one says what to install.
+"""
+
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+try:
+    import cupy
+except ImportError as error:
+    cupy, _missing = None, error
+
+SOURCES = ("layout", "pyramid", "warp", "tensor", "relax", "median", "rigid", "register", "measure", "compact")
+TYPES = tuple(np.dtype(name) for name in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"))  # see layout.cu
+BLOCK = (32, 8)  # threads along x and y
+
+
+class DeviceError(RuntimeError):
+    """There is no GPU to compute on, or it has too little memory."""
+
+
+def device_count() -> int:
+    """How many GPUs this process may use.
+
+    Raises
+    ------
+    DeviceError
+        There is none; the message says what is missing.
+    """
+    if cupy is None:
+        raise DeviceError(
+            f"flow_backend: 'cupy' needs CuPy, which cannot be imported ({_missing}). Install the one for your driver "
+            "with 'make setup-gpu' (see the README, section GPU), or set flow_backend to 'numba'."
+        )
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise DeviceError(f"flow_backend: 'cupy' finds no GPU ({error}). {_ADVICE}") from error
+    if count == 0:
+        raise DeviceError(f"flow_backend: 'cupy' finds no GPU (CUDA counts no device). {_ADVICE}")
+    return count
+
+
+_ADVICE = (
+    "Does nvidia-smi list one, is its driver new enough for this CuPy (CUDA 12 or 13), and does CUDA_VISIBLE_DEVICES "
+    "not hide it? Else set flow_backend to 'numba'."
+)
+
+
+def device_name(number: int) -> str:
+    """What the manufacturer calls the GPU."""
+    return cupy.cuda.runtime.getDeviceProperties(number)["name"].decode()
+
+
+def device_address(number: int) -> str:
+    """The GPU's place on the bus: the same for all processes, however each of them counts."""
+    return cupy.cuda.Device(number).pci_bus_id
+
+
+def free_memory() -> int:
+    """Bytes that can still be allocated on the present device."""
+    pool = cupy.get_default_memory_pool()
+    free = cupy.cuda.runtime.memGetInfo()[0] + pool.total_bytes() - pool.used_bytes()
+    limit = pool.get_limit()
+    return min(free, limit - pool.used_bytes()) if limit else free
+
+
+def type_code(dtype: np.dtype) -> int:
+    """The number by which kernels know a type."""
+    try:
+        return TYPES.index(dtype)
+    except ValueError:
+        raise TypeError(f"frames are {dtype}; a GPU takes {', '.join(map(str, TYPES))}") from None
+
+
+@lru_cache(1)
+def source() -> str:
+    """All kernels as one CUDA source."""
+    return "\n".join(Path(__file__).with_name(f"{name}.cu").read_text("utf-8") for name in SOURCES)
+
+
+@cache
+def _module():
+    return cupy.RawModule(code=source(), options=("--std=c++17",))
+
+
+@cache
+def _kernel(name):
+    return _module().get_function(name)
+
+
+def launch(name: str, shape: tuple[int, int], planes: int, *args, threads: int = 0) -> None:
+    """Launch a kernel on the present stream: a thread for every pixel of `planes` planes of `shape` (h, w).
+
+    With `threads`, a kernel that gives each plane to one block of so many threads.
+    """
+    h, w = shape
+    if threads:
+        grid, block = (planes,), (threads,)
+    else:
+        bx, by = BLOCK if h > 1 else (BLOCK[0] * BLOCK[1], 1)
+        grid, block = (-(-w // bx), -(-h // by), planes), (bx, by)
+    _kernel(name)(grid, block, tuple(map(_argument, args)))
+
+
+def _argument(value):
+    """As a kernel's `int` or `float`; arrays, and NumPy numbers for other types, stay."""
+    if type(value) is int:
+        return np.int32(value)
+    return np.float32(value) if type(value) is float else value
