@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 from lib.layout import FrameFile, Region, create_hdf5, create_raw, new_hdf5
-from lib.store import atomic_path, fsync, name_in_errors, write_json, write_npy, write_npz
+from lib.store import atomic_path, fsync, name_in_errors, write_npz
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,6 @@ Derive = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 JOURNAL, LOCK = "journal.jsonl", "lock"
 MOVIE, VALID, STATISTICS = "compensated.hdf5", "idx.hdf", "statistics.bin"
 FLOW, COMPACT = "w.h5", "w_compact.h5"
-REFERENCE, FACTS = "reference_frame.npy", "facts.json"
 
 
 class CompensationStore:
@@ -112,6 +111,11 @@ class CompensationStore:
         self.close()
 
     @property
+    def scratch(self) -> Path:
+        """A folder for what a resumed job need not find out again; emptied when another job takes over."""
+        return self._partial
+
+    @property
     def finished(self) -> list[tuple[int, int]]:
         """The stretches [start, stop) that are on disk, sorted and merged."""
         merged: list[tuple[int, int]] = []
@@ -187,29 +191,15 @@ class CompensationStore:
                 file.sync()
         self._record({"start": start, "stop": start + count})
 
-    def save_reference(self, reference: np.ndarray) -> None:
-        """Keep the reference, so that a resumed job need not build it again."""
-        write_npy(self._partial / REFERENCE, reference)
-
-    def load_reference(self) -> np.ndarray | None:
-        """Return the reference kept by `save_reference`, None if there is none yet."""
-        path = self._partial / REFERENCE
-        return np.load(path, allow_pickle=False) if path.exists() else None
-
-    def save_facts(self, **facts: Any) -> None:
-        """Keep what was found out on the way, so that a resumed job knows it too; must fit into JSON."""
-        write_json(self._partial / FACTS, self.load_facts() | facts)
-
-    def load_facts(self) -> dict[str, Any]:
-        """Return all that `save_facts` kept."""
-        path = self._partial / FACTS
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-    def finish(self, *, compression: str | None = None, derive: Derive | None = None) -> dict[str, int]:
+    def finish(
+        self, *, also: Sequence[str] = (), compression: str | None = None, derive: Derive | None = None
+    ) -> dict[str, int]:
         """Put the complete outputs into `folder` and remove `.partial`.
 
         Parameters
         ----------
+        also
+            Names of files in `scratch` that belong to the outputs.
         compression
             "gzip" or "lzf": compensated.hdf5 and idx.hdf in compressed chunks of one frame; None: as they are.
         derive
@@ -223,18 +213,18 @@ class CompensationStore:
         Raises
         ------
         RuntimeError
-            Frames or the reference are missing.
+            Frames, or files that `also` names, are missing.
         OSError
             No space for the compressed files; what was done stays usable.
         """
         if left := self.missing(self.frames):
             raise RuntimeError(f"{self.folder}: frames {left} have not been written yet")
-        if not (self._partial / REFERENCE).exists():
-            raise RuntimeError(f"{self.folder}: the reference has not been saved")
+        if absent := [name for name in also if not (self.scratch / name).exists()]:
+            raise RuntimeError(f"{self.folder}: {', '.join(absent)} have not been saved")
         values = np.fromfile(self._partial / STATISTICS).reshape(self.frames, len(self.statistics))
         columns = {name: values[:, i].copy() for i, name in enumerate(self.statistics)}
         write_npz(self._partial / "statistics.npz", columns | (derive(columns) if derive else {}))
-        sources = {name: name for name in (MOVIE, VALID, "statistics.npz", REFERENCE)}
+        sources = {name: name for name in (MOVIE, VALID, "statistics.npz", *also)}
         sources |= {name: name for name in (FLOW, COMPACT) if name in self._files}
         if compression is not None:
             for name in (MOVIE, VALID):

@@ -25,6 +25,7 @@ FILES = {
     "compensated": "{output_root}/{recording}/compensated.hdf5",
     "valid": "{output_root}/{recording}/idx.hdf",
     "reference": "{output_root}/{recording}/reference_frame.npy",
+    "calibration": "{output_root}/{recording}/calibration.json",
     "statistics": "{output_root}/{recording}/statistics.npz",
     "flow": "{output_root}/{recording}/w.h5",
     "compact_flow": "{output_root}/{recording}/w_compact.h5",

@@ -57,7 +57,7 @@ RECORDING_RESULTS = [
     "to_reference",
     "aligned_mask",
 ]
-RECORDING_RESULTS += [] if session.external else ["reference"]
+RECORDING_RESULTS += [] if session.external else ["reference", "calibration"]
 RECORDING_RESULTS += ["valid"] if options["save_valid_idx"] else []
 RECORDING_RESULTS += ["statistics"] if options["save_meta_info"] else []
 RECORDING_RESULTS += ["flow"] if options["save_w"] else []

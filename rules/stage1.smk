@@ -11,6 +11,7 @@ rule compensate_recording:
         compensated=session.path("compensated"),
         valid=session.path("valid") if options["save_valid_idx"] else temp(session.path("valid")),
         reference=session.path("reference"),
+        calibration=session.path("calibration"),
         statistics=(
             session.path("statistics") if options["save_meta_info"] else temp(session.path("statistics"))
         ),

@@ -1,6 +1,5 @@
 """Register the frames of one recording to its reference."""
 
-import logging
 import platform
 import time
 from pathlib import Path
@@ -9,16 +8,14 @@ import numpy as np
 
 from lib import status
 from lib.compensation import compensate
-from lib.flow import STATISTICS, FlowParams, compact_shape
+from lib.flow import STATISTICS, compact_shape
 from lib.logs import job_log
 from lib.outliers import outlier_frames
 from lib.partial import CompensationStore
+from lib.preparation import CALIBRATION, REFERENCE, Preparation, flow_params, prepare
 from lib.progress import Progress
-from lib.recording import RecordingError, open_recording
-from lib.reference import build_reference, reference_indices
+from lib.recording import open_recording
 from lib.sources import fingerprint as fingerprint_of
-
-logger = logging.getLogger(__name__)
 
 
 def compensate_recording(
@@ -34,7 +31,7 @@ def compensate_recording(
     batch: int | None = None,
     threads: int = 1,
 ) -> dict:
-    """Write the compensated movie, masks, reference and statistics of `source` into `folder`.
+    """Write the compensated movie, masks, reference, calibration and statistics of `source` into `folder`.
 
     What a killed call with the same arguments left in the folder is continued.
 
@@ -67,7 +64,6 @@ def compensate_recording(
         "parameters": options,
         "versions": {"kernel": kernel, "python": platform.python_version(), "numpy": np.__version__},
     }
-    params = flow_params(options)
     typename, compression = options["output_typename"], options["compression"]
     with (
         open_recording(source, **reading, bin_size=options["bin_size"]) as recording,
@@ -79,21 +75,19 @@ def compensate_recording(
             fingerprint=fingerprint,
             statistics=STATISTICS,
             save_w=save_flow,
-            compact_shape=compact_shape(recording.frame_shape[:2], params) if save_compact_flow else None,
+            compact_shape=compact_shape(recording.frame_shape[:2], flow_params(options)) if save_compact_flow else None,
             attributes={key: value for key, value in recording.scales.items() if value is not None},
         ) as store,
     ):
-        reference = store.load_reference()
-        if reference is None:
-            reference, made_of = make_reference(
-                recording, params, options["reference_frames"], reference_image, threads=threads
-            )
-            store.save_facts(reference=made_of)
-            store.save_reference(reference)
-        facts = store.load_facts()
+        prepared = Preparation.read(store.scratch)
+        if prepared is None:
+            prepared = prepare(recording, options, image=reference_image, threads=threads)
+            prepared.write(store.scratch)
+        reference, params = prepared.reference, prepared.params(options)
         with Progress(recording.frames, recording.name) as progress:
             compensate(recording, reference, params, store, threads=threads, batch=batch, progress=progress)
         store.finish(
+            also=(REFERENCE, CALIBRATION),
             compression=None if compression == "none" else compression,
             derive=lambda columns: {"outlier": outlier_frames(columns, recording.frame_shape)},
         )
@@ -104,68 +98,11 @@ def compensate_recording(
             "shape": list(recording.frame_shape),
             "dtype": store.dtype.name,
             "channels": list(recording.channel_names),
-            **facts,
+            **prepared.facts,
             **recording.scales,
             "seconds": round(seconds, 3),
             "frames_per_second": round(recording.frames / seconds, 1),
         }
-
-
-def flow_params(options: dict) -> FlowParams:
-    """Return the parameters of the flow among `flow_options`."""
-    names = set(FlowParams.__dataclass_fields__)
-    return FlowParams(
-        quality=options["quality_setting"],
-        **{key: value for key, value in options.items() if key in names},
-    )
-
-
-def make_reference(recording, params, setting, image=None, *, threads=1) -> tuple[np.ndarray, dict]:
-    """Return the reference of an open recording, by the setting `reference_frames`, and what it was made of."""
-    if image:
-        return read_reference(image, recording.frame_shape), {"setting": setting}
-    reference = build_reference(
-        recording,
-        params,
-        indices=reference_indices(setting, recording.frames),
-        leave_out=setting == "auto",
-        threads=threads,
-    )
-    used, left_out = len(reference.frames), list(reference.left_out)
-    logger.info("Reference: %d frames, %d left out: %s", used, len(left_out), left_out)
-    if not reference.related:
-        logger.warning(
-            "%s: the frames do not resemble each other; the reference is their plain average. Look at the recording: "
-            "it may be blank, or too noisy to be corrected.",
-            recording.name,
-        )
-    return reference.image, {
-        "setting": setting,
-        "frames": used,
-        "left_out": left_out,
-        "frames_resemble_each_other": reference.related,
-    }
-
-
-def read_reference(path: str, frame_shape: tuple[int, ...]) -> np.ndarray:
-    """Read an image, or average a stack of them, to register to.
-
-    Raises
-    ------
-    RecordingError
-        It has not the shape of the recording's frames.
-    """
-    if Path(path).suffix == ".npy":
-        image = np.load(path, allow_pickle=False).astype(np.float64)
-    else:
-        with open_recording(path) as stack:
-            image = stack.read(0, stack.frames).mean(axis=0, dtype=np.float64)
-    if image.shape != frame_shape:
-        raise RecordingError(
-            f"{path}: the reference image has shape {image.shape}, but frames have {frame_shape}; "
-            "give an image of the same size in flow_options.reference_frames."
-        )
-    return image
 
 
 def main(snakemake):

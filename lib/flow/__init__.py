@@ -1,6 +1,7 @@
 """Variational optical flow: estimate it, warp images with it, measure it."""
 
 from .backend import Backend
+from .calibrate import SAFE_ALPHA, Calibration, calibrate
 from .compact import compact_shape, compose_flow, pack_flow, unpack_flow
 from .estimator import FlowEstimator
 from .measure import STATISTICS, correlation, flow_measures, statistics
@@ -8,11 +9,14 @@ from .params import FlowParams
 from .register import as_type, valid_mask, warp_and_mask, warp_frame
 
 __all__ = [
+    "SAFE_ALPHA",
     "STATISTICS",
     "Backend",
+    "Calibration",
     "FlowEstimator",
     "FlowParams",
     "as_type",
+    "calibrate",
     "compact_shape",
     "compose_flow",
     "correlation",

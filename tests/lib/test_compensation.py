@@ -56,7 +56,6 @@ def run(movie, folder, *, params=PARAMS, dtype="uint16", reference=None, **how):
     with open_recording(movie) as recording:
         reference = recording.read(0, 5).mean(0) if reference is None else reference
         with open_store(folder, recording, dtype) as store:
-            store.save_reference(reference)
             compensate(recording, reference, params, store, **how)
             store.finish()
     return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -72,7 +72,8 @@ def test_readme_lists_every_key_with_its_default():
 def test_defaults_of_the_flow_are_those_of_the_method():
     options, params = load({}, SCHEMA)["flow_options"], FlowParams()
     assert options["quality_setting"] == params.quality
-    for key in set(options) & set(FlowParams.__dataclass_fields__):
+    assert options["alpha"] == "auto"  # the method itself takes numbers only
+    for key in set(options) & set(FlowParams.__dataclass_fields__) - {"alpha"}:
         value = getattr(params, key)
         assert options[key] == (list(value) if isinstance(value, tuple) else value), key
 
@@ -98,7 +99,10 @@ def test_given_values_are_kept_and_the_rest_is_filled_in():
         ({"flow_backend": "cupy"}, "flow_backend: 'cupy' is not available in this version"),
         ({"output_root": "x", "final_results": "./x"}, "output_root and final_results are both 'x'"),
         ({"final_results": "."}, "must not be root itself"),
-        ({"flow_options": {"alpha": [1, 0]}}, "flow_options.alpha: found [1, 0], allowed is a number above 0, or two"),
+        (
+            {"flow_options": {"alpha": [1, 0]}},
+            "flow_options.alpha: found [1, 0], allowed is 'auto', a number above 0, or two",
+        ),
         ({"flow_options": {"sigma": [[1, 1]]}}, "flow_options.sigma: found [[1, 1]], allowed is three numbers"),
         ({"flow_options": {"weight": [0, 0]}}, "flow_options.weight: found [0, 0], allowed is"),
         ({"flow_options": {"save_w": "yes"}}, "flow_options.save_w: found 'yes', allowed is true or false"),

@@ -28,7 +28,6 @@ def flagged(folder, movie, batch=8):
         ) as store,
     ):
         reference = build_reference(recording, params, indices=np.arange(len(movie)), leave_out=True).image
-        store.save_reference(reference)
         compensate(recording, reference, params, store, batch=batch, threads=2)
         store.finish(derive=lambda columns: {"outlier": outlier_frames(columns, SHAPE)})
     with np.load(folder / "statistics.npz") as statistics:

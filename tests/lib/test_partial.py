@@ -53,8 +53,11 @@ def write(store: CompensationStore, start: int, stop: int) -> None:
 def complete(store: CompensationStore, batch: int = 8) -> None:
     for start, stop in store.missing(batch):
         write(store, start, stop)
-    if store.load_reference() is None:
-        store.save_reference(REFERENCE)
+
+
+def finish(store: CompensationStore, **how) -> dict[str, int]:
+    np.save(store.scratch / "reference_frame.npy", REFERENCE)
+    return store.finish(also=["reference_frame.npy"], **how)
 
 
 def check_outputs(folder: Path, channels: int = 1, save_w: bool = False, compact: bool = False) -> None:
@@ -91,7 +94,7 @@ def test_outputs(tmp_path, channels, save_w, compression):
     folder = tmp_path / "Maus größer 1"
     with open_store(folder, channels, save_w=save_w, compact_shape=COMPACT_SHAPE if save_w else None) as store:
         complete(store)
-        sizes = store.finish(compression=compression)
+        sizes = finish(store, compression=compression)
     check_outputs(folder, channels, save_w, compact=save_w)
     assert sizes == {path.name: path.stat().st_size for path in folder.iterdir()}
     with h5py.File(folder / "compensated.hdf5") as file:
@@ -115,15 +118,15 @@ def test_going_on_gives_the_same_bytes(tmp_path, caplog):
     keep = {"save_w": True, "compact_shape": COMPACT_SHAPE}
     with open_store(tmp_path / "straight", **keep) as store:
         complete(store)
-        store.finish()
+        finish(store)
     with open_store(tmp_path / "broken", **keep) as store:
         write(store, 8, 16)
-        store.save_reference(REFERENCE)
+        np.save(store.scratch / "reference_frame.npy", REFERENCE)
     with open_store(tmp_path / "broken", **keep) as store:
         assert store.finished == [(8, 16)]
-        np.testing.assert_array_equal(store.load_reference(), REFERENCE)
+        np.testing.assert_array_equal(np.load(store.scratch / "reference_frame.npy"), REFERENCE)
         complete(store, batch=3)
-        store.finish()
+        finish(store)
     assert "8 of 20 frames are done, going on from there" in caplog.text
     for path in (tmp_path / "straight").iterdir():
         assert path.read_bytes() == (tmp_path / "broken" / path.name).read_bytes(), path.name
@@ -131,10 +134,9 @@ def test_going_on_gives_the_same_bytes(tmp_path, caplog):
 
 def test_threads_write_at_once(tmp_path):
     with open_store(tmp_path, 2, save_w=True) as store:
-        store.save_reference(REFERENCE)
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda batch: write(store, *batch), store.missing(1)))
-        store.finish()
+        finish(store)
     check_outputs(tmp_path, 2, save_w=True)
 
 
@@ -153,10 +155,10 @@ def test_threads_write_at_once(tmp_path):
 def test_another_job_starts_afresh(tmp_path, caplog, change):
     with open_store(tmp_path) as store:
         write(store, 0, 8)
-        store.save_reference(REFERENCE)
+        np.save(store.scratch / "reference_frame.npy", REFERENCE)
     with open_store(tmp_path, **change) as store:
         assert store.finished == []
-        assert store.load_reference() is None
+        assert not (store.scratch / "reference_frame.npy").exists()
     assert ".partial is of other data or parameters" in caplog.text
 
 
@@ -173,7 +175,7 @@ def test_damaged_partial_files_are_not_trusted(tmp_path, name, damage):
     with open_store(tmp_path) as store:
         assert store.finished == []
         complete(store)
-        store.finish()
+        finish(store)
     check_outputs(tmp_path)
 
 
@@ -226,7 +228,7 @@ def test_sigkill_loses_no_finished_batch(tmp_path, batches):
         assert (start, others) == (0, [])
         assert stop >= 2 * batches
         complete(store)
-        store.finish()
+        finish(store)
     check_outputs(tmp_path, 2, save_w=True)
 
 
@@ -246,13 +248,13 @@ def test_kill_while_placing_the_outputs(tmp_path, monkeypatch, placed, links):
     with open_store(tmp_path) as store:
         complete(store)
         with pytest.raises(KeyboardInterrupt):
-            store.finish()
+            finish(store)
     monkeypatch.setattr(partial, "_place", place)
     with open_store(tmp_path) as store:
         # without hard links the files that were moved away are missing, and the job starts again
         assert store.missing(FRAMES) == ([] if links or placed == 0 else [(0, FRAMES)])
         complete(store)
-        store.finish()
+        finish(store)
     check_outputs(tmp_path)
 
 
@@ -262,10 +264,9 @@ def test_finish_wants_everything(tmp_path):
         with pytest.raises(RuntimeError, match=r"frames \[\(17, 20\)\] have not been written"):
             store.finish()
         write(store, 17, 20)
-        with pytest.raises(RuntimeError, match="reference has not been saved"):
-            store.finish()
-        store.save_reference(REFERENCE)
-        store.finish()
+        with pytest.raises(RuntimeError, match="reference_frame.npy have not been saved"):
+            store.finish(also=["reference_frame.npy"])
+        finish(store)
     check_outputs(tmp_path)
 
 
@@ -275,7 +276,7 @@ def test_outputs_are_not_older_than_the_job_that_finished_them(tmp_path):
     for path in (tmp_path / ".partial").iterdir():
         os.utime(path, (1, 1))
     with open_store(tmp_path) as store:
-        store.finish()
+        finish(store)
     assert min(path.stat().st_mtime for path in tmp_path.iterdir()) > 1e9
 
 
@@ -311,7 +312,7 @@ LIMITED = """
 import resource, sys
 sys.path.insert(0, "tests/lib")
 from pathlib import Path
-from test_partial import FRAMES, SHAPE, complete, open_store, write
+from test_partial import FRAMES, SHAPE, complete, finish, open_store, write
 from lib.sink import open_movie_sink
 what, folder, limit = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 try:
@@ -322,7 +323,7 @@ try:
     if what == "allocate":
         open_store(folder)
     elif what == "finish":
-        store.finish(compression="gzip")
+        finish(store, compression="gzip")
     else:
         with open_movie_sink(folder / "aligned.out", what, (FRAMES, *SHAPE), "uint16"):
             pass
@@ -346,7 +347,7 @@ def test_no_space_is_found_before_the_first_frame(tmp_path, limit):
     assert [path.name for path in (tmp_path / ".partial").iterdir()] == ["lock"]
     with open_store(tmp_path) as store:
         complete(store)
-        store.finish()
+        finish(store)
     check_outputs(tmp_path)
 
 
@@ -362,7 +363,7 @@ def test_no_space_for_compression_keeps_the_frames(tmp_path):
     assert "could not write" in said
     with open_store(tmp_path) as store:
         assert store.missing(FRAMES) == []
-        store.finish(compression="gzip")
+        finish(store, compression="gzip")
     check_outputs(tmp_path)
 
 
@@ -415,7 +416,6 @@ store = CompensationStore(Path(sys.argv[1]), frames=frames, frame_shape=shape, d
                           statistics=("a",), save_w=True)
 movie, valid = np.ones((batch, *shape), np.uint16), np.ones((batch, *shape), bool)
 w, statistics = np.ones((batch, *shape, 2), np.float32), np.ones((batch, 1))
-store.save_reference(np.ones(shape))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for start, stop in store.missing(batch):
     store.write(start, movie, valid, statistics, w)

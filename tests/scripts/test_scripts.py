@@ -13,12 +13,13 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 from lib.config import load
+from lib.preparation import flow_params, read_reference
 from lib.recording import RecordingError, open_recording
 from lib.simulate import simulate_session
 from scripts.align_average import align_average
 from scripts.align_recording import align_recording
 from scripts.average_recording import average_recording
-from scripts.compensate_recording import compensate_recording, flow_params, main, read_reference
+from scripts.compensate_recording import compensate_recording, main
 from scripts.intersect_masks import session_arrays
 from scripts.select_center import OutlierRecordingError, select_center
 from scripts.summarize_session import draw, raw_mean, table_row

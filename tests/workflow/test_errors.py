@@ -45,7 +45,7 @@ def test_wrong_settings_are_all_named(fresh):
     assert run.returncode != 0
     assert "centre: there is no such key; did you mean 'center'?" in run.output
     assert "flow_options.quality_setting: found 'best', allowed is one of 'fast'" in run.output
-    assert "flow_options.alpha: found -1, allowed is a number above 0" in run.output
+    assert "flow_options.alpha: found -1, allowed is 'auto', a number above 0" in run.output
 
 
 def test_bad_pixels_stop_only_their_recording_and_name_the_frame(fresh):

@@ -1,0 +1,251 @@
+"""Self-calibration: the smoothness that suits a recording, and the error to expect, without knowing its true motion.
+
+Some frames are registered to the reference with a safe smoothness. What remains of them, noise and activity of the
+recording itself, is put onto the reference warped by known random motion of the recording's own size; on these frames
+the true error is known, and the smoothness with the smallest one is taken.
+"""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lib.outliers import unlike
+
+from .estimator import FlowEstimator
+from .measure import correlation
+from .motion import Basis, random_coefficients, true_amplitudes
+from .params import FlowParams
+from .register import warp_frame
+
+SAFE_ALPHA = 35.0, 18.0  # along x and y: good enough on all but the cleanest and the noisiest recordings
+SAFE_LEVEL = 4  # finest level for residuals and motion, whatever the preset
+FRAMES = 16  # of the recording, at most
+PIXELS = 8 * 512**2  # of all simulated frames together,
+COUNTS = 4, 16  # but no fewer and no more frames than these
+ALPHAS = 1.5 * 2.0 ** np.arange(0, 8)  # 1.5 to 192, looked at in any case
+LIMITS = 0.01, 1e5  # how far the search goes beyond them
+RATIOS = 0.5, 2.0, 4.0, 8.0  # alpha_x : alpha_y, beside 1
+BORDER = 16  # pixels, or a twentieth of the height if that is more: left out of errors
+INVERSION_STEPS = 6
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `calibrate` found.
+
+    Attributes
+    ----------
+    params : FlowParams
+        The parameters to use; alpha as a pair of numbers.
+    predicted_epe : float or None
+        Mean endpoint error to expect, in pixels, without the border; None where it cannot be told.
+    curve : tuple of dict
+        The settings that were tried: `alpha` a and `ratio` r stand for (a sqrt(r), a / sqrt(r)), `epe` in pixels.
+    motion : dict
+        Root mean square of the recording's motion, in pixels: `shift`, `rows` (varies along y only), `deformation`.
+    note : str or None
+        Why nothing could be chosen or predicted, in words.
+    """
+
+    params: FlowParams
+    predicted_epe: float | None
+    curve: tuple[dict, ...]
+    motion: dict[str, float]
+    note: str | None = None
+
+
+def calibrate(
+    reference, frames, params: FlowParams, seed: int = 0, *, choose: bool = True, threads: int = 1
+) -> Calibration:
+    """Find the smoothness alpha with which frames of a recording are registered best.
+
+    Parameters
+    ----------
+    reference : ndarray (H, W) or (H, W, C)
+        Raw intensities.
+    frames : ndarray (T, H, W[, C])
+        Some frames of the recording, as the flow will be estimated on. At most 16 of them are used.
+    params : FlowParams
+        Everything but alpha, if that is to be chosen.
+    choose : bool
+        Choose alpha; else predict the error of the given one only.
+    seed : int
+        Of the random motion; the same seed gives the same result.
+    threads : int
+        Frames worked on at once; the result does not depend on it.
+
+    Raises
+    ------
+    ValueError
+        There is no frame, or frames have another shape than the reference, or hold NaN or Inf.
+    """
+    reference, frames = np.asarray(reference, np.float32), np.asarray(frames)
+    if len(frames) == 0 or frames.shape[1:] != reference.shape:
+        raise ValueError(
+            f"frames have shape {frames.shape}; expected (T, {', '.join(map(str, reference.shape))}), T > 0"
+        )
+    frames = frames[np.unique(np.linspace(0, len(frames) - 1, FRAMES).round().astype(int))]
+    if not np.isfinite(frames).all():
+        raise ValueError("frames hold NaN or Inf; expected finite intensities")
+    safe = replace(params, alpha=SAFE_ALPHA, min_level=SAFE_LEVEL)
+    with ThreadPoolExecutor(threads) as pool:
+        estimator = FlowEstimator(reference, safe)
+        flows = list(pool.map(estimator, frames))
+        rest = list(pool.map(lambda frame, flow: residual(reference, frame, flow), frames, flows))
+        belong = ~unlike(np.array([_likeness(reference, one) for one in rest]))
+        flows, rest = ([one for one, use in zip(those, belong, strict=True) if use] for those in (flows, rest))
+        if note := _no_use(reference, rest):
+            return Calibration(replace(params, alpha=SAFE_ALPHA) if choose else params, None, (), {}, note)
+        rng, basis = np.random.default_rng(seed), Basis.of(reference.shape[:2])
+        measured = np.stack([basis.analyse(flow) for flow in flows])
+        count = int(np.clip(PIXELS // np.prod(reference.shape[:2]), *COUNTS))
+
+        def simulate() -> list[Simulated]:
+            """Frames with motion like that in `measured`."""
+            motion = random_coefficients(measured, count, rng)
+            rests = [rest[i % len(rest)] for i in range(count)]
+            return list(pool.map(lambda c, r: simulated(reference, r, basis.synthesise(c)), motion, rests))
+
+        trial = simulate()
+        known = np.stack([basis.analyse(one.flow) for one in trial])
+        found = np.stack([basis.analyse(flow) for flow in pool.map(estimator, (one.frame for one in trial))])
+        measured = measured * true_amplitudes(basis, measured, known, found)
+        return _search(reference, simulate(), params, choose, pool, _summary(measured, basis))
+
+
+def _likeness(reference: np.ndarray, rest: np.ndarray) -> float:
+    """Correlation of a registered frame, the reference and what remains beside it, with the reference."""
+    return correlation(reference + rest, reference, np.ones(reference.shape[:2], bool))
+
+
+def _no_use(reference: np.ndarray, rest: list[np.ndarray]) -> str | None:
+    """Why nothing can be learned from these images, if that is so."""
+    span = float(np.ptp(reference))
+    if span == 0:
+        return "the reference is constant: there is nothing to register"
+    if max(float(one.std()) for one in rest) < 1e-6 * span:
+        return "the frames are the reference itself: they do not tell how noisy the recording is"
+    return None
+
+
+def pair(alpha: float, ratio: float) -> tuple[float, float]:
+    """alpha_x and alpha_y with the geometric mean `alpha` and the ratio alpha_x : alpha_y."""
+    return float(alpha * ratio**0.5), float(alpha / ratio**0.5)
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A frame (H, W[, C]) float32 made of the reference, and its true flow (H, W, 2) float32."""
+
+    frame: np.ndarray
+    flow: np.ndarray
+
+
+def residual(reference: np.ndarray, frame: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """What a frame shows beside the reference, at the reference's pixels, (H, W[, C]) float32.
+
+    Each pixel of the reference takes the value of the nearest pixel of the frame, so that noise is not smoothed, and
+    the reference is sampled where that pixel looked.
+    """
+    at = _grid(flow.shape) + flow
+    nearest = _reflect(np.rint(at), flow.shape)
+    x, y = (nearest[..., c].astype(np.intp) for c in (0, 1))
+    return frame[y, x].astype(np.float32) - _sample(reference, nearest - flow)
+
+
+def simulated(reference: np.ndarray, rest: np.ndarray, inverse: np.ndarray) -> Simulated:
+    """The reference, moved, with what remained of a frame moving with it.
+
+    `inverse` (H, W, 2) leads from the pixels of the simulated frame to the reference.
+    """
+    at = _reflect(_grid(inverse.shape) + inverse, inverse.shape)
+    x, y = (np.rint(at[..., c]).astype(np.intp) for c in (0, 1))
+    return Simulated(_sample(reference, at) + rest[y, x], _inverse(inverse))
+
+
+def error(estimated: np.ndarray, true: np.ndarray) -> float:
+    """Mean endpoint error in pixels without the border (as much of it as a small frame affords)."""
+    h, w = true.shape[:2]
+    by, bx = (min(max(BORDER, h // 20), side // 4) for side in (h, w))
+    e = (estimated - true)[by : h - by, bx : w - bx]
+    return float(np.sqrt(e[..., 0] ** 2 + e[..., 1] ** 2).mean(dtype=np.float64))
+
+
+def _search(reference, frames: list[Simulated], params: FlowParams, choose: bool, pool, motion) -> Calibration:
+    """Try alpha by factors of two, then ratios, then alpha between and beyond."""
+    tried: dict[tuple[float, float], float] = {}
+
+    def epe(alpha: float, ratio: float) -> float:
+        key = float(alpha), float(ratio)
+        if key not in tried:
+            estimator = FlowEstimator(reference, replace(params, alpha=pair(*key)))
+            errors = pool.map(lambda one: error(estimator(one.frame), one.flow), frames)
+            tried[key] = float(np.mean(list(errors)))
+        return tried[key]
+
+    def best() -> tuple[float, float]:
+        return min(tried, key=lambda key: (tried[key], key))
+
+    def try_all(points: Iterable[tuple[float, float]]) -> None:
+        for alpha, ratio in points:
+            epe(alpha, ratio)
+
+    if not choose:
+        ax, ay = params.alpha_xy
+        key = float(np.sqrt(ax * ay)), float(ax / ay)
+        return Calibration(params, epe(*key), (_point(*key, epe(*key)),), motion)
+    try_all((alpha, 1.0) for alpha in ALPHAS)
+    for factor in (0.5, 2.0):  # the optimum may lie beyond
+        while best()[0] == (min if factor < 1 else max)(a for a, _ in tried) and LIMITS[0] < best()[0] < LIMITS[1]:
+            epe(best()[0] * factor, 1.0)
+    alpha = best()[0]
+    for step in ((0.5,), (2.0, 4.0, 8.0)):
+        for ratio in step:
+            if epe(alpha, ratio) > min(tried.values()):
+                break
+    alpha, ratio = best()
+    try_all([(alpha * 2**-0.5, ratio), (alpha * 2**0.5, ratio)])
+    key = best()
+    curve = tuple(_point(*key, epe) for key, epe in sorted(tried.items()))
+    return Calibration(replace(params, alpha=pair(*key)), tried[key], curve, motion)
+
+
+def _point(alpha: float, ratio: float, epe: float) -> dict[str, float]:
+    return {"alpha": alpha, "ratio": ratio, "epe": epe}
+
+
+def _summary(coefficients: np.ndarray, basis: Basis) -> dict[str, float]:
+    power = (coefficients**2).mean(0).sum(0)
+    ky, kx = np.nonzero(basis.kept)
+    parts = {"shift": (ky == 0) & (kx == 0), "rows": (ky > 0) & (kx == 0), "deformation": kx > 0}
+    return {name: float(np.sqrt(power[use].sum())) for name, use in parts.items()}
+
+
+def _grid(shape) -> np.ndarray:
+    """Pixel coordinates (H, W, 2) float32, x first."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    return np.stack([x, y], axis=-1).astype(np.float32)
+
+
+def _reflect(at: np.ndarray, shape) -> np.ndarray:
+    """Positions (H, W, 2) mirrored at the border into the image."""
+    last = np.array([shape[1] - 1, shape[0] - 1], np.float32)
+    return np.clip(last - np.abs(last - np.abs(at)), 0, last)  # beyond a whole side: the border
+
+
+def _sample(image: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The image at positions (H, W, 2), cubic, mirrored beyond the border."""
+    return warp_frame(image, _reflect(at, at.shape) - _grid(at.shape), fill=0)
+
+
+def _inverse(flow: np.ndarray) -> np.ndarray:
+    """The displacement that undoes a flow (H, W, 2), by fixed-point iteration; beyond the border it goes on."""
+    h, w = flow.shape[:2]
+    grid, limit = _grid(flow.shape), np.array([w - 1, h - 1], np.float32)
+    found = -flow
+    for _ in range(INVERSION_STEPS):
+        inside = np.clip(grid + found, 0, limit) - grid
+        found = -warp_frame(flow, inside, fill=0, interpolation="linear")
+    return found

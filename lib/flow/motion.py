@@ -1,0 +1,96 @@
+"""The motion of a recording, as cosines: measured on some frames, and made again at random.
+
+A displacement is a sum of c_k phi_k, phi the cosines of a discrete cosine transform with mean square 1: `rows` along y
+alone, for the shift and the row-by-row jitter of a raster scan, and `MODES` per axis for the deformation of the tissue.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MODES = 6  # cosines per axis for what varies along x
+ROWS = 96  # cosines for what varies along y alone, at most
+BAND = 1.35  # modes are pooled in bands, each so much wider than what is below it
+OBSERVED = 0.3  # a mode of which less than this part is found says nothing about its true size
+
+
+def cosines(size: int, count: int) -> np.ndarray:
+    """The first cosines (count, size) over a side, mean square 1."""
+    k = np.arange(count)[:, None]
+    phi = np.cos(np.pi * k * (np.arange(size) + 0.5) / size)
+    return np.where(k > 0, np.sqrt(2.0), 1.0) * phi
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The modes of frames of one size."""
+
+    y: np.ndarray  # (rows, H)
+    x: np.ndarray  # (modes, W)
+    kept: np.ndarray  # (rows, modes) bool: those in use
+    band: np.ndarray  # (number in use,) int: which modes are pooled
+
+    @classmethod
+    def of(cls, shape: tuple[int, int]) -> "Basis":
+        """The modes for frames (H, W)."""
+        h, w = shape
+        rows, columns = min(ROWS, h // 2), min(MODES, w // 2)
+        kept = np.zeros((rows, columns), bool)
+        kept[:, 0] = True
+        kept[:MODES] = True
+        ky, kx = np.nonzero(kept)
+        # the shift apart, then modes along y alone, then the others
+        fine = np.floor(np.log(np.maximum(np.hypot(ky, kx), 1)) / np.log(BAND)).astype(int)
+        band = np.where((ky == 0) & (kx == 0), 0, np.where(kx == 0, 1 + fine, 1001 + fine))
+        return cls(cosines(h, rows), cosines(w, columns), kept, np.unique(band, return_inverse=True)[1])
+
+    def analyse(self, flow: np.ndarray) -> np.ndarray:
+        """Coefficients (2, number in use) of a displacement (H, W, 2), pixels."""
+        h, w = flow.shape[:2]
+        along = np.tensordot(self.x, flow, (1, 1))  # (modes, H, 2)
+        return np.stack([(self.y @ along[..., c].T / (h * w))[self.kept] for c in (0, 1)])
+
+    def synthesise(self, coefficients: np.ndarray) -> np.ndarray:
+        """The displacement (H, W, 2) float32 of coefficients (2, number in use)."""
+        planes = []
+        for part in coefficients:
+            full = np.zeros(self.kept.shape)
+            full[self.kept] = part
+            planes.append(self.y.T @ (full @ self.x))
+        return np.stack(planes, axis=-1).astype(np.float32)
+
+    def pooled(self, squares: np.ndarray) -> np.ndarray:
+        """Values (..., number in use) averaged over each band."""
+        count = np.bincount(self.band)
+        flat = squares.reshape(-1, squares.shape[-1])
+        means = np.stack([np.bincount(self.band, row) / count for row in flat])
+        return means[:, self.band].reshape(squares.shape)
+
+
+def true_amplitudes(basis: Basis, measured: np.ndarray, known: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Factors (2, K) on measured coefficients that give them the size of the true ones.
+
+    What a method finds of each mode, and the noise it adds, is seen where the motion is known.
+
+    Parameters
+    ----------
+    measured : ndarray (T, 2, K)
+        Found in the recording.
+    known, found : ndarray (M, 2, K)
+        Put into simulated frames, and found in them by the same method.
+    """
+    power = basis.pooled((known**2).mean(0))
+    gain = basis.pooled((known * found).mean(0)) / np.maximum(power, 1e-12)
+    gain = np.clip(gain, OBSERVED, 1.2)
+    noise = basis.pooled(((found - gain * known) ** 2).mean(0))
+    seen = basis.pooled((measured**2).mean(0))
+    return np.sqrt(np.maximum(seen - noise, 0) / gain**2 / np.maximum(seen, 1e-12))
+
+
+def random_coefficients(measured: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` sets (count, 2, K) of coefficients: those of measured ones (T, 2, K) with random signs.
+
+    Every mode keeps its sizes, and so also how they go together: frames that move much stay frames that move much.
+    """
+    order = np.concatenate([rng.permutation(len(measured)) for _ in range(-(-count // len(measured)))])[:count]
+    return measured[order] * rng.choice((-1.0, 1.0), (count, *measured.shape[1:]))
