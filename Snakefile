@@ -28,6 +28,7 @@ onsuccess:
 
 onerror:
     trust(FOLDERS, VERIFIED, since_ns=STARTED)
+    tell_failures()
 
 
 rule all:

@@ -9,7 +9,9 @@ from math import ceil
 
 from lib.session import RecordingInfo
 
-BASE_MB = 350  # the interpreter with NumPy, SciPy, Numba and HDF5 loaded
+# The interpreter with NumPy, SciPy, Numba and HDF5 loaded takes 250 and compiling the kernels, which the first job has
+# to do, as much again; on a cluster two Snakemakes of 100 wait for it.
+BASE_MB = 700
 BATCH_BYTES = 2**24  # raw frames of one batch
 
 # Milliseconds for a frame of 512 x 512 on one slow core, about three times what was measured.

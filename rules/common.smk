@@ -10,6 +10,7 @@ from snakemake.logging import logger
 
 from lib import resources
 from lib.config import ConfigError, load
+from lib.logs import failure_report
 from lib.session import SessionError, open_session
 from lib.status import mark_damage, stamp, stamped_rules, trust
 from lib.version import KERNEL
@@ -213,3 +214,20 @@ def damage_stamp(name):
         return [path] if os.path.exists(path) else []
 
     return existing_stamp
+
+
+def tell_failures():
+    """Name the recordings whose jobs failed for good, with the end of their logs: the last words of a failed run."""
+    failed = [
+        [job for level in part.toposorted for job in level] if part.is_group() else [part]
+        for part in workflow.scheduler.failed
+    ]
+    if failed:
+        told = [
+            (
+                jobs[0].wildcards.get("recording", ""),
+                [(job.rule.name, log) for job in jobs for log in job.log],
+            )
+            for jobs in failed
+        ]
+        logger.error(failure_report(told, len(session.names), since=STARTED / 1e9))

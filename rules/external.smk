@@ -17,6 +17,8 @@ rule adopt_recording:
         "logs/adopt_recording/{recording}.log",
     benchmark:
         "benchmarks/adopt_recording/{recording}.tsv"
+    group:
+        "recording"
     conda:
         "../envs/cpu.yaml"
     resources:

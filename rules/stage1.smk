@@ -31,6 +31,8 @@ rule compensate_recording:
         "logs/compensate_recording/{recording}.log",
     benchmark:
         "benchmarks/compensate_recording/{recording}.tsv"
+    group:
+        "recording"
     conda:
         "../envs/cpu.yaml"
     threads: threads
@@ -67,6 +69,8 @@ rule average_recording:
         "logs/average_recording/{recording}.log",
     benchmark:
         "benchmarks/average_recording/{recording}.tsv"
+    group:
+        "recording"
     conda:
         "../envs/cpu.yaml"
     resources:

@@ -45,6 +45,8 @@ rule align_average:
         "logs/align_average/{recording}.log",
     benchmark:
         "benchmarks/align_average/{recording}.tsv"
+    group:
+        "alignment"
     conda:
         "../envs/cpu.yaml"
     resources:

@@ -19,6 +19,8 @@ rule align_recording:
         "logs/align_recording/{recording}.log",
     benchmark:
         "benchmarks/align_recording/{recording}.tsv"
+    group:
+        "alignment"
     conda:
         "../envs/cpu.yaml"
     threads: threads
@@ -56,6 +58,8 @@ rule intersect_masks:
         "logs/intersect_masks.log",
     benchmark:
         "benchmarks/intersect_masks.tsv"
+    group:
+        "session"
     conda:
         "../envs/cpu.yaml"
     resources:

@@ -21,6 +21,8 @@ rule summarize_session:
         "logs/summarize_session.log",
     benchmark:
         "benchmarks/summarize_session.tsv"
+    group:
+        "session"
     conda:
         "../envs/cpu.yaml"
     resources:

@@ -61,3 +61,6 @@ def test_bad_pixels_stop_only_their_recording_and_name_the_frame(fresh):
     assert "Traceback" in log and "frame 11" in log
     assert (fresh / "compensated_outputs/a_1/temporal_average.npy").exists()
     assert not (fresh / "compensated_outputs/c_3/compensated.hdf5").exists()
+    last_words = run.output[run.output.index("1 of 3 recordings failed") :]
+    assert "c_3: compensate_recording failed, the end of logs/compensate_recording/c_3.log:" in last_words
+    assert "frame 11" in last_words and "a_1" not in last_words
