@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 HIDDEN, PUBLIC = ".status.json", "status.json"
@@ -120,7 +121,7 @@ def _existing(folder: str) -> Iterator[tuple[str, str, dict, os.stat_result]]:
     for rule, files in _status(folder).get("files", {}).items():
         for name, written in files.items():
             path = os.path.normpath(os.path.join(folder, name))
-            if os.path.exists(path):
+            with suppress(FileNotFoundError):
                 yield rule, path, written, os.stat(path)
 
 

@@ -9,18 +9,27 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from lib import resources
-from lib.config import ConfigError, load
+from lib.handover import hand_over, take_over
 from lib.logs import failure_report
 from lib.session import SessionError, open_session
 from lib.status import mark_damage, stamp, stamped_rules, trust
 from lib.version import KERNEL
 
-try:
-    schema = os.path.join(workflow.basedir, "config", "session.schema.json")
-    settings = load(config, schema, warn=logger.warning if workflow.is_main_process else None)
-    session = open_session(settings)
-except (ConfigError, SessionError) as error:
-    raise WorkflowError(str(error)) from None
+# Jobs on a cluster parse this too, while others write: only the main process looks at recordings and for damage.
+handed_over = None if workflow.is_main_process else take_over(config)
+if handed_over:
+    settings, session = handed_over
+else:
+    from lib.config import ConfigError, load
+
+    try:
+        schema = os.path.join(workflow.basedir, "config", "session.schema.json")
+        settings = load(config, schema, warn=logger.warning if workflow.is_main_process else None)
+        session = open_session(settings)
+    except (ConfigError, SessionError) as error:
+        raise WorkflowError(str(error)) from None
+    if workflow.is_main_process:
+        hand_over(config, settings, session)
 
 options = settings["flow_options"]
 if session.external:  # another tool's frames are taken as they are, and what it says of them is not looked at
@@ -30,7 +39,6 @@ FOLDERS = [os.path.dirname(path) for path in [*session.paths("status"), session.
 VERIFIED = os.path.join(session.output_root, ".verified.json")
 STARTED = time.time_ns()
 
-# Jobs on a cluster parse this too, while others write: only the main process looks for damage.
 if workflow.is_main_process:
     for damage in mark_damage(FOLDERS, VERIFIED):
         logger.warning(f"Damaged: {damage}")

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from .conftest import REPOSITORY, command, snakemake
+from .conftest import NAMES, REPOSITORY, command, snakemake, write_config
 
 
 def call(*arguments, cwd):
@@ -85,6 +85,33 @@ def test_parse_imports_no_arrays(finished):
         timeout=120,
     )
     assert "loaded: []" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_job_looks_at_its_own_recording_only(fresh):
+    """Else a thousand jobs would look at a thousand recordings each, which file servers do not bear."""
+    (fresh / "raw").mkdir()  # `python -m snakemake` itself looks at all files of the folder where it is called
+    for name in NAMES:
+        (fresh / f"{name}.tif").rename(fresh / "raw" / f"{name}.tif")
+    write_config(fresh, root="raw")
+    assert snakemake(fresh, "-n").returncode == 0
+    code = "import os, sys, runpy; sys.argv = ['snakemake', *sys.argv[1:]]; seen = []\n"
+    code += "def spy(stat): return lambda path, *args, **key: (seen.append(str(path)), stat(path, *args, **key))[1]\n"
+    code += "os.stat, os.lstat = spy(os.stat), spy(os.lstat)\n"
+    code += "sys.addaudithook(lambda event, args: event in ('open', 'os.scandir') and seen.append(str(args[0])))\n"
+    code += "try: runpy.run_module('snakemake', run_name='__main__')\n"
+    code += "except SystemExit: print('seen:', *seen, sep='\\n')"
+    job = ["--target-jobs", "compensate_recording:recording=b ü 2", "--allowed-rules", "compensate_recording"]
+    job += ["--force", "--max-inventory-time", "0", "--nolock", "--mode", "remote", "--configfile", "session.yaml"]
+    done = subprocess.run(
+        [command()[0], "-c", code, "-s", str(REPOSITORY / "Snakefile"), *job, "--cores", "1", "-n"],
+        cwd=fresh,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    seen = done.stdout.partition("seen:")[2]
+    assert "session.json" in seen, done.stdout + done.stderr
+    assert "a_1" not in seen and "c_3" not in seen
 
 
 def test_report(finished):
