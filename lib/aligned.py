@@ -1,21 +1,32 @@
 """Movies in the common frame."""
 
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
 from lib.compensation import default_batch
-from lib.flow import as_type, compose_flow, unpack_flow, warp_frame
+from lib.flow import Backend, as_backend, as_type, warp_frame
 
 
 def aligned_blocks(
-    recording, w, *, fill, within=None, dtype=None, interpolation="cubic", threads=1, chunk=None
+    recording,
+    w,
+    *,
+    fill,
+    within=None,
+    dtype=None,
+    interpolation="cubic",
+    threads=1,
+    chunk=None,
+    backend: str | Backend = "numba",
 ) -> Iterator[np.ndarray]:
     """Yield the frames of a movie in the common frame, in order, in blocks (n, H, W[, C]).
 
     The frames of a compensated movie are warped by one displacement. Those of a raw movie are warped once by the
-    composed displacement within(x + w(x)) + w(x), because every interpolation costs detail.
+    composed displacement within(x + w(x)) + w(x), because every interpolation costs detail. While a block is in use,
+    the next one is read and warped.
 
     Parameters
     ----------
@@ -32,19 +43,29 @@ def aligned_blocks(
     interpolation : {"cubic", "linear", "nearest"}
     threads, chunk : int
         Frames worked on at once, and frames read at once; results do not depend on them.
+    backend : {"numba", "cupy"} or Backend
+        What computes.
     """
     dtype = recording.dtype if dtype is None else np.dtype(dtype)
-    step, fill = chunk or default_batch(recording), as_type(fill, dtype)
+    step = chunk or default_batch(recording)
+    warp = as_backend(backend).warper(w, as_type(fill, dtype), interpolation, within and within.frame_shape[:2])
 
-    def warp(frame: np.ndarray, compact: np.ndarray | None) -> np.ndarray:
-        flow = w if compact is None else compose_flow(w, unpack_flow(compact, w.shape[:2]))
-        return warp_frame(as_type(frame, dtype), flow, fill=fill, interpolation=interpolation)
+    def block(start: int) -> np.ndarray:
+        frames = as_type(recording.read(start, min(start + step, recording.frames)), dtype)
+        flows = None if within is None else within.read(start, start + len(frames))
+        parts = warp.parts(len(frames))
+        return np.concatenate(
+            list(pool.map(lambda part: warp(frames[part], None if flows is None else flows[part]), parts))
+        )
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(warp.workers or threads) as pool:
+        blocks: deque[Future] = deque()
         for start in range(0, recording.frames, step):
-            frames = recording.read(start, min(start + step, recording.frames))
-            flows = [None] * len(frames) if within is None else within.read(start, start + len(frames))
-            yield np.stack(list(pool.map(warp, frames, flows)))
+            blocks.append(ahead.submit(block, start))
+            if len(blocks) > 1:
+                yield blocks.popleft().result()
+        while blocks:
+            yield blocks.popleft().result()
 
 
 def align_movie(recording, w, sink, *, progress=None, **how) -> None:

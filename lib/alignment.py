@@ -4,7 +4,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from skimage.registration import phase_cross_correlation
 
-from lib.flow import FlowEstimator, FlowParams, warp_frame
+from lib.flow import Backend, FlowEstimator, FlowParams, warp_frame
 
 REFINED = 0.25  # of sigma_smooth in the second pass
 
@@ -18,6 +18,7 @@ def between_flow(
     alpha: float,
     iterations: int,
     constancy_assumption: str,
+    backend: str | Backend = "numba",
 ) -> np.ndarray:
     """Backward displacement that brings one recording's average onto another's.
 
@@ -36,6 +37,8 @@ def between_flow(
         The rigid start is found to 1 / cc_upsample pixels.
     alpha, iterations, constancy_assumption
         Of the flow, see `FlowParams`.
+    backend : {"numba", "cupy"} or Backend
+        What computes the flow.
 
     Returns
     -------
@@ -56,15 +59,15 @@ def between_flow(
     )[0]
     # that is how to move `moving`; a backward displacement says where to look
     w = np.broadcast_to(np.array([-x, -y], np.float32), (*fixed.shape[:2], 2))
-    w = _add_flow(w, moving, fixed, params)
+    w = _add_flow(w, moving, fixed, params, backend)
     moving, fixed = (_prepare(image, sigma_smooth * REFINED) for image in (average, reference_average))
-    return _add_flow(w, moving, fixed, params)
+    return _add_flow(w, moving, fixed, params, backend)
 
 
-def _add_flow(w: np.ndarray, moving: np.ndarray, fixed: np.ndarray, params: FlowParams) -> np.ndarray:
+def _add_flow(w: np.ndarray, moving: np.ndarray, fixed: np.ndarray, params: FlowParams, backend) -> np.ndarray:
     """The displacement w, composed with the flow of what it leaves between `moving` and `fixed`."""
     w = np.ascontiguousarray(w)
-    rest = FlowEstimator(fixed, params)(warp_frame(moving, w, fill=fixed))
+    rest = FlowEstimator(fixed, params, backend)(warp_frame(moving, w, fill=fixed))
     return rest + warp_frame(w, rest, fill=w, interpolation="linear")
 
 

@@ -126,8 +126,6 @@ def _contradictions(config: dict) -> list[str]:
             for key in ("channels", "planes")
             if config[key] is not None
         ]
-    if config["flow_backend"] == "cupy":
-        problems.append("flow_backend: 'cupy' is not available in this version; use 'numba' or 'auto'.")
     frames = config["flow_options"]["reference_frames"]
     if (span := parse_span(frames)) and span[0] >= span[1]:
         problems.append(f"flow_options.reference_frames: '{frames}' is empty; 'first:stop' needs first < stop.")

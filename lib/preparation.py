@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from lib.compensation import read_smoothed
-from lib.flow import SAFE_ALPHA, FlowParams, calibrate
+from lib.flow import SAFE_ALPHA, Backend, FlowParams, calibrate
 from lib.recording import RecordingError, open_recording
 from lib.reference import build_reference, reference_indices
 from lib.store import write_json, write_npy
@@ -76,7 +76,9 @@ def flow_params(options: dict) -> FlowParams:
     return FlowParams(quality=options["quality_setting"], **values)
 
 
-def prepare(recording, options: dict, *, image: str | None = None, threads: int = 1) -> Preparation:
+def prepare(
+    recording, options: dict, *, image: str | None = None, threads: int = 1, backend: str | Backend = "numba"
+) -> Preparation:
     """Make the reference of an open recording, and calibrate on it.
 
     Parameters
@@ -89,13 +91,15 @@ def prepare(recording, options: dict, *, image: str | None = None, threads: int 
         The reference; by default it is built from the frames `options["reference_frames"]`.
     threads : int
         Frames worked on at once; the result does not depend on it.
+    backend : {"numba", "cupy"} or Backend
+        What computes the flow.
     """
-    params = flow_params(options)
-    reference, made_of, usable = make_reference(recording, params, options["reference_frames"], image, threads=threads)
+    params, how = flow_params(options), {"threads": threads, "backend": backend}
+    reference, made_of, usable = make_reference(recording, params, options["reference_frames"], image, **how)
     some = usable[np.unique(np.linspace(0, len(usable) - 1, CALIBRATION_FRAMES).round().astype(int))]
     frames = np.concatenate([read_smoothed(recording, t, t + 1, params)[1] for t in some])
     automatic = options["alpha"] == "auto"
-    found = calibrate(reference, frames, params, choose=automatic, threads=threads)
+    found = calibrate(reference, frames, params, choose=automatic, **how)
     if found.note:
         logger.warning("%s: %s", recording.name, found.note)
     logger.info("alpha %s, error to expect %s px, motion %s", found.params.alpha, found.predicted_epe, found.motion)
@@ -113,7 +117,9 @@ def prepare(recording, options: dict, *, image: str | None = None, threads: int 
     )
 
 
-def make_reference(recording, params, setting, image=None, *, threads=1) -> tuple[np.ndarray, dict, np.ndarray]:
+def make_reference(
+    recording, params, setting, image=None, *, threads=1, backend="numba"
+) -> tuple[np.ndarray, dict, np.ndarray]:
     """Return the reference of an open recording, by the setting `reference_frames`, what it was made of, and frames of
     the whole recording that look like it."""
     everywhere = reference_indices("auto", recording.frames)
@@ -125,6 +131,7 @@ def make_reference(recording, params, setting, image=None, *, threads=1) -> tupl
         indices=reference_indices(setting, recording.frames),
         leave_out=setting == "auto",
         threads=threads,
+        backend=backend,
     )
     used, left_out = len(reference.frames), list(reference.left_out)
     logger.info("Reference: %d frames, %d left out: %s", used, len(left_out), left_out)

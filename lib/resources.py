@@ -13,16 +13,22 @@ from lib.session import RecordingInfo
 # to do, as much again; on a cluster two Snakemakes of 100 wait for it.
 BASE_MB = 700
 BATCH_BYTES = 2**24  # raw frames of one batch
+GPU_MB = 1000  # what CuPy and the driver need of the host's memory
+GPU_PIXELS = 2**24  # of full frames in a batch for a GPU
 
 # Milliseconds for a frame of 512 x 512 on one slow core, about three times what was measured.
 FRAME_MS = {"fast": 60, "balanced": 120, "quality": 600}
 
 
-def batch_frames(recording: RecordingInfo, threads: int, buffer_size: int | str = "auto") -> int:
-    """Return how many frames to compensate at once: what fits `BATCH_BYTES`, at least two for each thread."""
+def batch_frames(recording: RecordingInfo, threads: int, buffer_size: int | str = "auto", *, gpu: bool = False) -> int:
+    """Return how many frames to compensate at once: what fits `BATCH_BYTES`, at least two for each thread; for a GPU
+    as many as it can make use of."""
     if buffer_size != "auto":
         return buffer_size
-    return min(recording.frames, max(2 * threads, BATCH_BYTES // frame_bytes(recording), 1))
+    most = BATCH_BYTES // frame_bytes(recording)
+    if gpu:
+        most = max(most, GPU_PIXELS // (recording.height * recording.width))
+    return min(recording.frames, max(2 * threads, most, 1))
 
 
 def frame_bytes(recording: RecordingInfo) -> int:
@@ -39,13 +45,15 @@ def base_mb(recording: RecordingInfo) -> float:
     return BASE_MB + 2 * header.frames * header.channels * frame_bytes(recording) / recording.channels / 1e6
 
 
-def compensation_mb(recording: RecordingInfo, threads: int, batch: int, attempt: int) -> int:
-    """Memory of compensate_recording in MB: batches in flight, a workspace per thread, the reference."""
+def compensation_mb(recording: RecordingInfo, threads: int, batch: int, attempt: int, *, gpu: bool = False) -> int:
+    """Memory of compensate_recording in MB: batches in flight, a workspace per thread, the reference; for a GPU also
+    the pinned copies of two batches."""
     pixels = recording.height * recording.width
-    in_flight = 3 * batch * (2 * frame_bytes(recording) + 9 * pixels)  # raw, registered, flow, mask
+    batches = 5 if gpu else 3
+    in_flight = batches * batch * (2 * frame_bytes(recording) + 9 * pixels)  # raw, registered, flow, mask
     workspaces = threads * pixels * (300 + 60 * recording.channels)
     reference = pixels * recording.channels * 8 * 8
-    return _grown(base_mb(recording) + (in_flight + workspaces + reference) / 1e6, attempt)
+    return _grown(base_mb(recording) + GPU_MB * gpu + (in_flight + workspaces + reference) / 1e6, attempt)
 
 
 def compensation_minutes(recording: RecordingInfo, threads: int, quality: str, attempt: int) -> int:
@@ -61,16 +69,16 @@ def streaming_mb(recording: RecordingInfo, attempt: int) -> int:
     return _grown(BASE_MB + (4 * BATCH_BYTES + images) / 1e6, attempt)
 
 
-def aligning_mb(recording: RecordingInfo, chunk: int, attempt: int) -> int:
+def aligning_mb(recording: RecordingInfo, chunk: int, attempt: int, *, gpu: bool = False) -> int:
     """Memory of align_recording in MB: frames before and after, several chunks in flight."""
-    frames = 6 * chunk * frame_bytes(recording) / 1e6
-    return streaming_mb(recording, attempt) + _grown(base_mb(recording) - BASE_MB + frames, attempt)
+    frames = (10 if gpu else 6) * chunk * frame_bytes(recording) / 1e6
+    return streaming_mb(recording, attempt) + _grown(base_mb(recording) - BASE_MB + GPU_MB * gpu + frames, attempt)
 
 
-def between_mb(recording: RecordingInfo, attempt: int) -> int:
+def between_mb(recording: RecordingInfo, attempt: int, *, gpu: bool = False) -> int:
     """Memory of align_average in MB: the flow's workspace at full size and a dozen images."""
     pixels = recording.height * recording.width
-    return _grown(BASE_MB + pixels * (600 + 200 * recording.channels) / 1e6, attempt)
+    return _grown(BASE_MB + GPU_MB * gpu + pixels * (600 + 200 * recording.channels) / 1e6, attempt)
 
 
 def comparing_mb(recordings: tuple[RecordingInfo, ...], attempt: int) -> int:

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from functools import lru_cache
+from importlib.util import find_spec
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -77,6 +78,26 @@ SESSION_RESULTS += ["summary_figure", "summary_table"]
 
 CLUSTER_THREADS = 4  # of a job with `n_workers: auto`
 
+# Submitting jobs, or being one of those. The main process has no idea what the nodes have.
+ON_CLUSTER = workflow.non_local_exec or not workflow.is_main_process
+
+# A GPU is asked for where the settings say so; `auto` takes CuPy, where it is installed, for the sign of one, and the
+# job falls back if there is none. Rules that compute with it have these resources and this environment.
+HAS_CUPY = find_spec("cupy") is not None
+GPU = {}
+if settings["flow_backend"] == "cupy" or (settings["flow_backend"] == "auto" and HAS_CUPY and not ON_CLUSTER):
+    GPU = {"gpu": 1}
+FLOW_ENVIRONMENT = "../envs/gpu.yaml" if GPU else "../envs/cpu.yaml"
+BACKEND = {
+    "wanted": settings["flow_backend"] if GPU else "numba",
+    "device": settings["backend_params"]["device"],
+}
+if settings["flow_backend"] == "cupy" and not (HAS_CUPY or workflow.deployment_settings.deployment_method):
+    raise WorkflowError(
+        "flow_backend: 'cupy' needs CuPy, which is not installed here. 'make setup-gpu' installs the one for your "
+        "driver (see the README, section GPU); or set flow_backend to 'auto' or 'numba'."
+    )
+
 BETWEEN = (
     "cc_upsample",
     "sigma_smooth",
@@ -107,10 +128,7 @@ def threads(wildcards):
     cores = workflow.resource_settings.cores or 1  # none are given for --report and the like
     if wanted == "auto":
         # jobs side by side use few cores better than threads, as long as there is a recording for every core
-        on_cluster = (
-            workflow.non_local_exec or not workflow.is_main_process
-        )  # submitting, or being such a job
-        return CLUSTER_THREADS if on_cluster else -(-cores // len(session.names))
+        return CLUSTER_THREADS if ON_CLUSTER else -(-cores // len(session.names))
     if wanted > 0:
         return wanted
     if workflow.non_local_exec:
@@ -124,12 +142,21 @@ def threads(wildcards):
 # Taking `threads` would do the same, at the price of computing the resources of every job that is up to date.
 def batch(wildcards, input=None):
     """Frames compensated at once."""
-    return resources.batch_frames(recording(wildcards), threads(wildcards), options["buffer_size"])
+    return resources.batch_frames(
+        recording(wildcards), threads(wildcards), options["buffer_size"], gpu=bool(GPU)
+    )
 
 
 def align_chunk(wildcards, input=None):
     """Frames aligned at once."""
-    return resources.batch_frames(recording(wildcards), threads(wildcards), settings["align_chunk_size"])
+    return resources.batch_frames(
+        recording(wildcards), threads(wildcards), settings["align_chunk_size"], gpu=bool(GPU)
+    )
+
+
+def backend(wildcards, input=None):
+    """What computes: another one gives the same but for the last bits, which is no reason to compute again."""
+    return BACKEND
 
 
 def every(*kinds):

@@ -34,11 +34,12 @@ rule compensate_recording:
     group:
         "recording"
     conda:
-        "../envs/cpu.yaml"
+        FLOW_ENVIRONMENT
     threads: threads
     resources:
+        **GPU,
         mem_mb=lambda wildcards, threads, attempt: resources.compensation_mb(
-            recording(wildcards), threads, batch(wildcards), attempt
+            recording(wildcards), threads, batch(wildcards), attempt, gpu=bool(GPU)
         ),
         runtime=lambda wildcards, threads, attempt: resources.compensation_minutes(
             recording(wildcards), threads, options["quality_setting"], attempt
@@ -50,6 +51,7 @@ rule compensate_recording:
         source=lambda wildcards: recording(wildcards).facts,
         kernel=KERNEL,
         batch=batch,
+        backend=backend,
     script:
         "../scripts/compensate_recording.py"
 

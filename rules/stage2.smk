@@ -48,12 +48,14 @@ rule align_average:
     group:
         "alignment"
     conda:
-        "../envs/cpu.yaml"
+        FLOW_ENVIRONMENT
     resources:
-        mem_mb=lambda wildcards, attempt: resources.between_mb(recording(wildcards), attempt),
+        **GPU,
+        mem_mb=lambda wildcards, attempt: resources.between_mb(recording(wildcards), attempt, gpu=bool(GPU)),
         runtime=lambda wildcards, attempt: 20 * attempt,
     params:
         options={key: settings[key] for key in BETWEEN},
         kernel=KERNEL,
+        backend=backend,
     script:
         "../scripts/align_average.py"

@@ -22,11 +22,12 @@ rule align_recording:
     group:
         "alignment"
     conda:
-        "../envs/cpu.yaml"
+        FLOW_ENVIRONMENT if ALIGNED_MOVIE else "../envs/cpu.yaml"
     threads: threads
     resources:
+        **(GPU if ALIGNED_MOVIE else {}),
         mem_mb=lambda wildcards, threads, attempt: resources.aligning_mb(
-            recording(wildcards), align_chunk(wildcards), attempt
+            recording(wildcards), align_chunk(wildcards), attempt, gpu=bool(GPU)
         ),
         runtime=lambda wildcards, attempt: resources.streaming_minutes(recording(wildcards), attempt),
     params:
@@ -36,6 +37,7 @@ rule align_recording:
         typename=options["output_typename"],
         kernel=KERNEL,
         chunk=align_chunk,
+        backend=backend,
     script:
         "../scripts/align_recording.py"
 

@@ -9,7 +9,7 @@ from lib.logs import job_log
 from lib.store import write_npz
 
 
-def align_average(*, average: np.ndarray, center: np.ndarray, options: dict) -> np.ndarray:
+def align_average(*, average: np.ndarray, center: np.ndarray, options: dict, backend="numba") -> np.ndarray:
     """Return the backward displacement (H, W, 2), float32 pixels, that brings `average` onto `center`.
 
     Parameters
@@ -18,6 +18,8 @@ def align_average(*, average: np.ndarray, center: np.ndarray, options: dict) -> 
         Averages of the recording and of the center.
     options : dict
         The keys of the configuration that concern alignment between recordings.
+    backend : {"numba", "cupy"} or Backend
+        What computes.
     """
     from lib.alignment import between_flow  # the center's job starts faster without it
 
@@ -29,6 +31,7 @@ def align_average(*, average: np.ndarray, center: np.ndarray, options: dict) -> 
         alpha=options["alpha_between"],
         iterations=options["iterations_between"],
         constancy_assumption=options["stage2_constancy_assumption"],
+        backend=backend,
     )
 
 
@@ -40,8 +43,11 @@ def main(snakemake):
         if snakemake.input.average == snakemake.input.center:
             w = np.zeros((*average.shape[:2], 2), np.float32)
         else:
+            from lib.flow import chosen_backend
+
             center = np.load(snakemake.input.center)
-            w = align_average(average=average, center=center, options=snakemake.params.options)
+            with chosen_backend(**snakemake.params.backend) as backend:
+                w = align_average(average=average, center=center, options=snakemake.params.options, backend=backend)
         write_npz(snakemake.output.to_reference, {"u": w[..., 0], "v": w[..., 1]})
         status.record(folder, snakemake.rule, snakemake.output, stage2="done")
 

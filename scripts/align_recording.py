@@ -7,6 +7,7 @@ import numpy as np
 
 from lib import status
 from lib.aligned import align_movie, raw_fill
+from lib.flow import Backend, chosen_backend
 from lib.logs import job_log
 from lib.masks import read_mask, warp_mask
 from lib.progress import Progress
@@ -28,6 +29,7 @@ def align_recording(
     interpolation: str,
     chunk: int,
     threads: int,
+    backend: str | Backend = "numba",
 ) -> None:
     """Write a movie in the common frame to `output`.
 
@@ -49,6 +51,8 @@ def align_recording(
         "cubic", "linear" or "nearest".
     chunk, threads : int
         Frames at once, and threads. Results do not depend on them.
+    backend : {"numba", "cupy"} or Backend
+        What computes.
 
     Raises
     ------
@@ -75,6 +79,7 @@ def align_recording(
             interpolation=interpolation,
             threads=threads,
             chunk=chunk,
+            backend=backend,
             progress=progress,
         )
 
@@ -106,6 +111,7 @@ def main(snakemake):
                 interpolation=params.interpolation,
                 chunk=params.chunk,
                 threads=snakemake.threads,
+                backend=stack.enter_context(chosen_backend(**params.backend)),
             )
         status.record(folder, snakemake.rule, snakemake.output)
 

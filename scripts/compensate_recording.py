@@ -8,7 +8,7 @@ import numpy as np
 
 from lib import status
 from lib.compensation import compensate
-from lib.flow import STATISTICS, compact_shape
+from lib.flow import STATISTICS, Backend, as_backend, chosen_backend, compact_shape
 from lib.logs import job_log
 from lib.outliers import outlier_frames
 from lib.partial import CompensationStore
@@ -30,6 +30,7 @@ def compensate_recording(
     save_compact_flow: bool = False,
     batch: int | None = None,
     threads: int = 1,
+    backend: str | Backend = "numba",
 ) -> dict:
     """Write the compensated movie, masks, reference, calibration and statistics of `source` into `folder`.
 
@@ -51,6 +52,8 @@ def compensate_recording(
         Write w.h5; write w_compact.h5.
     batch, threads : int
         Frames at once, and threads. Results do not depend on them.
+    backend : {"numba", "cupy"} or Backend
+        What computes. Another one gives other last bits, so that it does not continue what this one began.
 
     Returns
     -------
@@ -58,11 +61,16 @@ def compensate_recording(
         The facts for status.json.
     """
     started = time.perf_counter()
-    reading = reading or {}
+    reading, backend = reading or {}, as_backend(backend)
     fingerprint = {
         "source": fingerprint_of(source) | {key: value for key, value in reading.items() if value is not None},
         "parameters": options,
-        "versions": {"kernel": kernel, "python": platform.python_version(), "numpy": np.__version__},
+        "versions": {
+            "kernel": kernel,
+            "backend": backend.name,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
     }
     typename, compression = options["output_typename"], options["compression"]
     with (
@@ -81,11 +89,12 @@ def compensate_recording(
     ):
         prepared = Preparation.read(store.scratch)
         if prepared is None:
-            prepared = prepare(recording, options, image=reference_image, threads=threads)
+            prepared = prepare(recording, options, image=reference_image, threads=threads, backend=backend)
             prepared.write(store.scratch)
         reference, params = prepared.reference, prepared.params(options)
         with Progress(recording.frames, recording.name) as progress:
-            compensate(recording, reference, params, store, threads=threads, batch=batch, progress=progress)
+            how = {"threads": threads, "batch": batch, "backend": backend}
+            compensate(recording, reference, params, store, progress=progress, **how)
         store.finish(
             also=(REFERENCE, CALIBRATION),
             compression=None if compression == "none" else compression,
@@ -106,7 +115,7 @@ def compensate_recording(
 
 
 def main(snakemake):
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0]), chosen_backend(**snakemake.params.backend) as backend:
         folder = Path(snakemake.output.compensated).parent
         status.begin(folder, snakemake.rule)
         facts = compensate_recording(
@@ -120,6 +129,7 @@ def main(snakemake):
             save_compact_flow=bool(snakemake.output.get("compact_flow")),
             batch=snakemake.params.batch,
             threads=snakemake.threads,
+            backend=backend,
         )
         written = [path for path in snakemake.output if path != snakemake.output.status]
         status.record(folder, snakemake.rule, written, **facts)

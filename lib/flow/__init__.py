@@ -1,6 +1,6 @@
 """Variational optical flow: estimate it, warp images with it, measure it."""
 
-from .backend import Backend
+from .backend import Backend, as_backend, chosen_backend
 from .calibrate import SAFE_ALPHA, Calibration, calibrate
 from .compact import compact_shape, compose_flow, pack_flow, unpack_flow
 from .estimator import FlowEstimator
@@ -15,8 +15,10 @@ __all__ = [
     "Calibration",
     "FlowEstimator",
     "FlowParams",
+    "as_backend",
     "as_type",
     "calibrate",
+    "chosen_backend",
     "compact_shape",
     "compose_flow",
     "correlation",

@@ -1,6 +1,11 @@
-"""What computes the flow: the CPU (Numba) or a GPU (CuPy), as the settings and the machine decide."""
+"""What computes: the CPU (Numba) or a GPU (CuPy), as the settings say and the machine has it."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+log = logging.getLogger(__name__)
 
 BACKENDS = ("numba", "cupy")
 
@@ -16,7 +21,7 @@ class Backend:
         if self.name not in BACKENDS:
             raise ValueError(f"backend is {self.name!r}; expected one of {', '.join(BACKENDS)}")
 
-    def open(self, plan, reference):
+    def estimation(self, plan, reference):
         """The steps of an estimation on the levels of `plan`, against a reference (H, W, C) float32."""
         if self.name == "numba":
             from .backend_numba import NumbaBackend
@@ -24,12 +29,59 @@ class Backend:
             return NumbaBackend(plan, reference)
         from .device import device_count
 
-        device_count()
+        device_count()  # says what is missing
         from .backend_cupy import CupyBackend
 
         return CupyBackend(plan, reference, self.device)
+
+    def warper(self, w, fill, interpolation: str, within: tuple[int, int] | None = None):
+        """What warps the frames of a movie, see `movie.NumbaWarper`; `within` is the shape of their own flows."""
+        if self.name == "numba":
+            from .movie import NumbaWarper
+
+            return NumbaWarper(w, fill, interpolation)
+        from .device import device_count
+
+        device_count()
+        from .movie_cupy import CupyWarper
+
+        return CupyWarper(w, fill, interpolation, within, self.device)
 
 
 def as_backend(backend: str | Backend) -> Backend:
     """A backend from its name."""
     return backend if isinstance(backend, Backend) else Backend(backend)
+
+
+@contextmanager
+def chosen_backend(wanted: str, device: str = "auto") -> Iterator[Backend]:
+    """What a job computes with. A GPU is the job's alone until the end: others wait, or take another one.
+
+    Parameters
+    ----------
+    wanted : {"auto", "numba", "cupy"}
+        "auto" takes a GPU where there is one, and the log says what it took.
+    device : str
+        "auto" for the first GPU that no other job uses, or "cuda:" and its number.
+
+    Raises
+    ------
+    DeviceError
+        For "cupy" without CuPy or without that GPU; the message says what to install.
+    """
+    if wanted != "numba":
+        from .device import DeviceError, device_count, device_name, one_device
+
+        try:
+            device_count()
+        except DeviceError as error:
+            if wanted == "cupy":
+                raise
+            log.info("flow_backend: auto computes on the CPU, because there is no GPU to use. %s", error)
+        else:
+            with one_device(None if device == "auto" else int(device.removeprefix("cuda:"))) as number:
+                log.info("flow_backend: %s computes on GPU cuda:%d, %s", wanted, number, device_name(number))
+                yield Backend("cupy", number)
+            return
+    log.info("flow_backend: %s computes on the CPU", wanted)
+    yield Backend("numba")

@@ -316,7 +316,8 @@ class CupyBackend:
 
     def warp(self, work: Slot, frames: Frames, fill: "cupy.ndarray", dtype: np.dtype) -> None:
         """Warp raw frames by the flow `w`, into `registered` and `valid`."""
-        warp_frames(work, frames, fill, self.plan.params.interpolation_method, dtype, self.plan.shape)
+        method = self.plan.params.interpolation_method
+        warp_frames(work, frames, work["w"], True, fill, method, dtype, self.plan.shape)
 
     def measure(self, work: Slot, frames: Frames, reference: "cupy.ndarray", dtype: np.dtype) -> None:
         """The sums from which the statistics are formed, see measure.cu."""
@@ -344,9 +345,9 @@ def _product(n, a, b, sizes, out) -> None:
     launch("product", (rows, columns), n, *a, *b, depth, rows, columns, out)
 
 
-def warp_frames(work: Slot, frames: Frames, fill, interpolation: str, dtype: np.dtype, shape: tuple[int, int]) -> None:
-    """Warp raw frames (n, H, W, C) by the flow `w` of a slot, into its `registered` and `valid`."""
-    low, high, rounds = limits(dtype)
-    channels = int(fill.shape[-1])
-    launch("warp_frames", shape, frames.count, frames.array, frames.type, work["w"], fill, channels,
-           METHODS[interpolation], low, high, int(rounds), *shape, work["registered"], work["valid"])  # fmt: skip
+def warp_frames(work: Slot, frames: Frames, flow, each: bool, fill, interpolation: str, dtype, shape) -> None:
+    """Warp raw frames (n, H, W, C) by a flow for `each`, or by one for all, into `registered` and `valid` of a slot."""
+    low, high, rounds = limits(np.dtype(dtype))
+    images = frames.array, frames.type, flow, int(each), fill, int(fill.shape[-1])
+    launch("warp_frames", shape, frames.count, *images, METHODS[interpolation], low, high, int(rounds), *shape,
+           work["registered"], work["valid"])  # fmt: skip

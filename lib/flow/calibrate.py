@@ -13,6 +13,7 @@ import numpy as np
 
 from lib.outliers import unlike
 
+from .backend import Backend
 from .estimator import FlowEstimator
 from .measure import correlation
 from .motion import Basis, random_coefficients, true_amplitudes
@@ -57,7 +58,14 @@ class Calibration:
 
 
 def calibrate(
-    reference, frames, params: FlowParams, seed: int = 0, *, choose: bool = True, threads: int = 1
+    reference,
+    frames,
+    params: FlowParams,
+    seed: int = 0,
+    *,
+    choose: bool = True,
+    threads: int = 1,
+    backend: str | Backend = "numba",
 ) -> Calibration:
     """Find the smoothness alpha with which frames of a recording are registered best.
 
@@ -75,6 +83,8 @@ def calibrate(
         Of the random motion; the same seed gives the same result.
     threads : int
         Frames worked on at once; the result does not depend on it.
+    backend : {"numba", "cupy"} or Backend
+        What computes the flow.
 
     Raises
     ------
@@ -91,7 +101,7 @@ def calibrate(
         raise ValueError("frames hold NaN or Inf; expected finite intensities")
     safe = replace(params, alpha=SAFE_ALPHA, min_level=SAFE_LEVEL)
     with ThreadPoolExecutor(threads) as pool:
-        estimator = FlowEstimator(reference, safe)
+        estimator = FlowEstimator(reference, safe, backend)
         flows = list(pool.map(estimator, frames))
         rest = list(pool.map(lambda frame, flow: residual(reference, frame, flow), frames, flows))
         belong = ~unlike(np.array([_likeness(reference, one) for one in rest]))
@@ -112,7 +122,7 @@ def calibrate(
         known = np.stack([basis.analyse(one.flow) for one in trial])
         found = np.stack([basis.analyse(flow) for flow in pool.map(estimator, (one.frame for one in trial))])
         measured = measured * true_amplitudes(basis, measured, known, found)
-        return _search(reference, simulate(), params, choose, pool, _summary(measured, basis))
+        return _search(reference, simulate(), params, choose, pool, _summary(measured, basis), backend)
 
 
 def _likeness(reference: np.ndarray, rest: np.ndarray) -> float:
@@ -173,14 +183,14 @@ def error(estimated: np.ndarray, true: np.ndarray) -> float:
     return float(np.sqrt(e[..., 0] ** 2 + e[..., 1] ** 2).mean(dtype=np.float64))
 
 
-def _search(reference, frames: list[Simulated], params: FlowParams, choose: bool, pool, motion) -> Calibration:
+def _search(reference, frames: list[Simulated], params: FlowParams, choose: bool, pool, motion, backend) -> Calibration:
     """Try alpha by factors of two, then ratios, then alpha between and beyond."""
     tried: dict[tuple[float, float], float] = {}
 
     def epe(alpha: float, ratio: float) -> float:
         key = float(alpha), float(ratio)
         if key not in tried:
-            estimator = FlowEstimator(reference, replace(params, alpha=pair(*key)))
+            estimator = FlowEstimator(reference, replace(params, alpha=pair(*key)), backend)
             errors = pool.map(lambda one: error(estimator(one.frame), one.flow), frames)
             tried[key] = float(np.mean(list(errors)))
         return tried[key]

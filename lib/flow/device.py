@@ -3,6 +3,13 @@
 Here is the only import of CuPy. Without CuPy, or without a device, what asks for one says what to install.
 """
 
+import fcntl
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -12,6 +19,8 @@ try:
     import cupy
 except ImportError as error:
     cupy, _missing = None, error
+
+log = logging.getLogger(__name__)
 
 SOURCES = ("layout", "pyramid", "warp", "tensor", "relax", "median", "rigid", "register", "measure", "compact")
 TYPES = tuple(np.dtype(name) for name in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"))  # see layout.cu
@@ -48,6 +57,59 @@ _ADVICE = (
     "Does nvidia-smi list one, is its driver new enough for this CuPy (CUDA 12 or 13), and does CUDA_VISIBLE_DEVICES "
     "not hide it? Else set flow_backend to 'numba'."
 )
+
+
+@contextmanager
+def one_device(number: int | None = None) -> Iterator[int]:
+    """Take a GPU for this process alone, by a lock file that all jobs of this user on this machine know.
+
+    Parameters
+    ----------
+    number : int, optional
+        Which one; by default the first that no other job uses. As long as there is none, wait.
+
+    Yields
+    ------
+    int
+        Its number.
+
+    Raises
+    ------
+    DeviceError
+        There is no GPU of that number.
+    """
+    count = device_count()
+    if number is not None and number >= count:
+        raise DeviceError(
+            f"backend_params.device: there is no 'cuda:{number}', only {', '.join(f'cuda:{n}' for n in range(count))}."
+        )
+    with ExitStack() as stack:
+        locks = {n: stack.enter_context(_lock_file(n)) for n in ([number] if number is not None else range(count))}
+        waiting = False
+        while (free := next((n for n, lock in locks.items() if _lock(lock)), None)) is None:
+            if not waiting:
+                log.info("Waiting for a GPU: other jobs use %s", ", ".join(f"cuda:{n}" for n in locks))
+            waiting = True
+            time.sleep(0.2)
+        for n, lock in locks.items():
+            if n != free:
+                lock.close()
+        yield free
+
+
+def _lock_file(number: int):
+    name = f"flowsession-{os.getuid()}-gpu-{device_address(number).replace(':', '-')}.lock"
+    return open(Path(tempfile.gettempdir(), name), "w")
+
+
+def _lock(file) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:  # a file system without locks: jobs may share a GPU, and then its memory
+        log.warning("%s cannot be locked (%s): jobs may share a GPU", file.name, error)
+    return True
 
 
 def device_name(number: int) -> str:

@@ -55,12 +55,13 @@ class Slot:
         return self._arrays[name]
 
     def upload(self, name: str, frames: np.ndarray) -> Frames:
-        """Start to copy frames to the array `name`, of bytes."""
+        """Start to copy frames to the array `name`."""
         self.count = len(frames)
         pinned = self._host(name, frames.nbytes)
         np.copyto(pinned.view(frames.dtype).reshape(frames.shape), frames)
-        self[name][: frames.nbytes].set(pinned, stream=self.stream)
-        return Frames(self[name], type_code(frames.dtype), len(frames))
+        array = self[name]
+        array[: frames.nbytes // array.dtype.itemsize].set(pinned.view(array.dtype), stream=self.stream)
+        return Frames(array, type_code(frames.dtype), len(frames))
 
     def download(self, name: str, shape: tuple[int, ...], dtype) -> np.ndarray:
         """Start to copy the beginning of an array to the host; what is returned is there once the stream is done."""

@@ -188,7 +188,7 @@ class FlowEstimator:
         self.reference = reference
         stack = reference.reshape(*reference.shape[:2], -1).astype(np.float32)
         self.plan = make_plan(stack, params)
-        self._backend = backend.open(self.plan, stack)
+        self._backend = backend.estimation(self.plan, stack)
         with compiling():
             self(reference)
 

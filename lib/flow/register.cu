@@ -36,14 +36,15 @@ __device__ inline void warp_pixel(const T *frame, const T *fill, int channels, i
 }
 
 // out (n, h, w, C) = frames at x + flow, `fill` (h, w, C) where that is outside; clipped to [low, high], rounded if
-// asked. flow (n, h, w, 2), valid (n, h, w).
-extern "C" __global__ void warp_frames(const void *frames, int type, const float *flow, const void *fill, int channels,
-                                       int method, float low, float high, int rounds, int h, int w, void *out,
-                                       unsigned char *valid) {
+// asked. flow (n, h, w, 2), or (h, w, 2) for all frames unless `each`; valid (n, h, w).
+extern "C" __global__ void warp_frames(const void *frames, int type, const float *flow, int each, const void *fill,
+                                       int channels, int method, float low, float high, int rounds, int h, int w,
+                                       void *out, unsigned char *valid) {
     PIXEL(w, h);
     const int at = y * w + x;
     const size_t frame = z * h * w;
-    const float px = (float)x + flow[2 * (frame + at)], py = (float)y + flow[2 * (frame + at) + 1];
+    if (each) flow += 2 * frame;
+    const float px = (float)x + flow[2 * at], py = (float)y + flow[2 * at + 1];
     WITH_TYPE(type, warp_pixel((const T *)frames + frame * channels, (const T *)fill, channels, method, px, py, at, low,
                                high, rounds, h, w, (T *)out + frame * channels, valid + frame + at))
 }

@@ -30,6 +30,7 @@ class Flows:
 
     def __init__(self, flow):
         self.flow = np.stack([pack_flow(w, COMPACT) for w in flow])
+        self.frame_shape = self.flow.shape[1:]
 
     def read(self, start, stop):
         return self.flow[start:stop]
@@ -135,3 +136,17 @@ def test_two_channels(simulated, between, raw):
     fill = simulated.clean.astype(np.uint16)
     both = align(path, between, fill=np.stack([fill, fill], -1), within=Flows(simulated.flow))
     np.testing.assert_array_equal(both[..., 0], align(raw, between, fill=fill, within=Flows(simulated.flow)))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_on_a_gpu_it_is_the_same_but_for_the_last_bits(simulated, between, tmp_path, channels):
+    movie = np.stack([simulated.movie, simulated.movie[::-1]][:channels], 1)
+    tifffile.imwrite(tmp_path / "raw.tif", movie, imagej=True, metadata={"axes": "TCYX"})
+    fill = np.stack([simulated.clean.astype(np.uint16)] * channels, -1).reshape(*SHAPE, *[channels] * (channels > 1))
+    for within in (None, Flows(simulated.flow)):
+        numba, gpu, pieces = (
+            align(tmp_path / "raw.tif", between, fill=fill, within=within, **how).astype(int)
+            for how in ({}, {"backend": "cupy"}, {"backend": "cupy", "chunk": 5})
+        )
+        assert gpu.shape == numba.shape and (np.abs(gpu - numba) > 1).mean() < 1e-3
+        np.testing.assert_array_equal(gpu, pieces)

@@ -37,6 +37,12 @@ def test_finds_the_displacement_between_averages(pair, constancy, bound):
     assert inner_error(w, truth) < bound
 
 
+def test_on_a_gpu_the_displacement_is_the_same(pair):
+    base, other, _ = pair
+    numba, gpu = (between_flow(other, base, **OPTIONS, backend=backend) for backend in ("numba", "cupy"))
+    assert np.abs(numba - gpu).max() < 0.02
+
+
 def test_brightness_and_contrast_do_not_matter(pair):
     base, other, _ = pair
     w = between_flow(other, base, **OPTIONS)

@@ -203,3 +203,23 @@ def test_the_smoothed_frame_decides_the_flow_only(simulated):
     batch.register(slice(0, 1), estimator, raw[None], smoothed[None], fill)
     np.testing.assert_array_equal(batch.w[0], estimator(smoothed))
     np.testing.assert_array_equal(batch.registered[0], warp_frame(raw, batch.w[0], fill=fill))
+
+
+def test_on_a_gpu_it_is_the_same_but_for_the_last_bits(movie, tmp_path):
+    run(movie, tmp_path / "numba")
+    first = run(movie, tmp_path / "cupy", backend="cupy", batch=FRAMES)
+    assert run(movie, tmp_path / "batches", backend="cupy", batch=4, threads=3) == first
+    flows = [read(tmp_path / name / "w.h5", "u", "v") for name in ("numba", "cupy")]
+    assert np.abs(flows[0] - flows[1]).max() < 0.02
+    movies = [read(tmp_path / name / "compensated.hdf5").astype(int) for name in ("numba", "cupy")]
+    assert (np.abs(movies[0] - movies[1]) > 1).mean() < 1e-3
+    numbers = [np.load(tmp_path / name / "statistics.npz") for name in ("numba", "cupy")]
+    for name in STATISTICS:
+        np.testing.assert_allclose(numbers[0][name], numbers[1][name], rtol=1e-3, atol=1e-3)
+
+
+def test_on_a_gpu_it_goes_on_where_it_stopped(movie, tmp_path):
+    first = run(movie, tmp_path / "a", batch=4, backend="cupy")
+    with pytest.raises(StopError):
+        run(movie, tmp_path / "b", batch=4, backend="cupy", progress=StopAfter(8))
+    assert run(movie, tmp_path / "b", batch=5, backend="cupy") == first

@@ -96,7 +96,6 @@ def test_given_values_are_kept_and_the_rest_is_filled_in():
         ({"n_workers": "4"}, "n_workers: found '4', allowed is an integer"),
         ({"align_output_format": None}, "align_output_format: found None, allowed is one of 'TIFF', 'HDF5', 'none'"),
         ({"backend_params": {"device": "gpu"}}, "backend_params.device: found 'gpu', allowed is 'cuda:'"),
-        ({"flow_backend": "cupy"}, "flow_backend: 'cupy' is not available in this version"),
         ({"output_root": "x", "final_results": "./x"}, "output_root and final_results are both 'x'"),
         ({"final_results": "."}, "must not be root itself"),
         (

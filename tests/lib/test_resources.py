@@ -21,11 +21,18 @@ def test_batch():
     assert resources.batch_frames(PLAIN, 40) == 80  # two frames for each thread
     assert resources.batch_frames(replace(PLAIN, frames=7), 4) == 7
     assert resources.batch_frames(PLAIN, 4, 100) == 100
+    assert resources.batch_frames(PLAIN, 4, gpu=True) == 64  # what keeps a GPU busy
+    assert resources.batch_frames(PLAIN, 4, 100, gpu=True) == 100
 
 
 def test_memory_does_not_depend_on_the_length():
     needs = {resources.compensation_mb(replace(PLAIN, frames=n), 2, 32, 1) for n in (100, 10**6)}
     assert len(needs) == 1 and 400 < needs.pop() < 2000
+
+
+def test_a_gpu_needs_memory_of_the_host_too():
+    assert resources.compensation_mb(PLAIN, 2, 32, 1, gpu=True) > resources.compensation_mb(PLAIN, 2, 32, 1) + 1000
+    assert resources.between_mb(PLAIN, 1, gpu=True) == resources.between_mb(PLAIN, 1) + 1000
 
 
 @pytest.mark.parametrize("change", [{"height": 1024}, {"channels": 2}, {"dtype": "float64"}])

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from scipy.ndimage import gaussian_filter
 
+from lib.compensation import compensate
 from lib.config import load
 from lib.preparation import flow_params, read_reference
 from lib.recording import RecordingError, open_recording
@@ -60,9 +61,35 @@ def job(source: Path, folder: Path, **input) -> SimpleNamespace:
         log=[str(folder / "job.log")],
         input=Files(recording=str(source), **input),
         output=Files(compensated=str(folder / "compensated.hdf5"), status=str(folder / "status.json")),
-        params=SimpleNamespace(options=options(), kernel="1", reading={}, batch=5),
+        params=SimpleNamespace(options=options(), kernel="1", reading={}, batch=5, backend={"wanted": "numba"}),
         threads=2,
     )
+
+
+def test_one_backend_does_not_continue_what_another_began(source, tmp_path, monkeypatch):
+    class StopError(Exception):
+        pass
+
+    class StopAtOnce:
+        def resume(self, frames):
+            self.found = frames
+
+        def update(self, frames):
+            raise StopError
+
+    def stopped(*args, **how):
+        compensate(*args, **how | {"progress": StopAtOnce()})
+
+    job = {"source": source, "options": options(), "kernel": "1", "batch": 4}
+    compensate_recording(folder=tmp_path / "whole", backend="cupy", **job)
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr("scripts.compensate_recording.compensate", stopped)
+        compensate_recording(folder=tmp_path / "mixed", backend="numba", **job)
+    assert (tmp_path / "mixed" / ".partial" / "journal.jsonl").exists()
+    facts = compensate_recording(folder=tmp_path / "mixed", backend="cupy", **job)
+    assert facts["versions"]["backend"] == "cupy"
+    for name in ("compensated.hdf5", "reference_frame.npy"):
+        assert (tmp_path / "mixed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_no_script_uses_postponed_annotations():
