@@ -126,6 +126,10 @@ def _contradictions(config: dict) -> list[str]:
             for key in ("channels", "planes")
             if config[key] is not None
         ]
+        if config["bidiphase"] not in ("off", False, 0):
+            problems.append(
+                "bidiphase: frames that another tool has compensated cannot be corrected any more; set 'off'."
+            )
     frames = config["flow_options"]["reference_frames"]
     if (span := parse_span(frames)) and span[0] >= span[1]:
         problems.append(f"flow_options.reference_frames: '{frames}' is empty; 'first:stop' needs first < stop.")

@@ -297,7 +297,7 @@ class CompensationStore:
                 if name == STATISTICS:
                     regions = create_raw(path, shapes, dtype)
                 else:
-                    regions = create_hdf5(path, shapes, dtype, self.attributes if name == MOVIE else None)
+                    regions = create_hdf5(path, shapes, dtype, self.attributes if name in (MOVIE, COMPACT) else None)
                 self._files[name] = FrameFile(path, regions)
                 fsync(path)
             offsets[name] = {key: region.offset for key, region in regions.items()}

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from lib import bidiphase as scan
 from lib.header import Header, select
 from lib.joined import Joined
 from lib.readers import READERS, RecordingError
@@ -58,6 +59,8 @@ class Recording:
     pixel_size : (float, float) or None
         [y, x], micrometres.
     channel_names : tuple of str
+    bidiphase : int
+        By how many pixels every second row was displaced in the files; `read` has moved it back.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Recording:
         channels: int | Sequence[str | None] | None = None,
         plane: int | None = None,
         bin_size: int = 1,
+        bidiphase: int | str = 0,
     ) -> None:
         self.name = source.name
         self.bin_size = bin_size
@@ -92,6 +96,11 @@ class Recording:
         self.pixel_size = header.pixel_size
         channel_axis = (self.channels,) if self.channels > 1 else ()
         self.frame_shape = (self.height, self.width, *channel_axis)
+        try:
+            self.bidiphase = self._bidiphase(bidiphase)
+        except BaseException:
+            self.close()
+            raise
 
     def _lay_out(self, channels: int | Sequence[str | None] | None, plane: int | None) -> None:
         """Find out which images of which files make a frame."""
@@ -112,6 +121,22 @@ class Recording:
                 _Part(self._files[0], slice(i, i + 1), (0,), chosen.first + channel, chosen.step)
                 for i, channel in enumerate(chosen.channels)
             ]
+
+    def _bidiphase(self, wanted: int | str) -> int:
+        """Return the offset of every second row, estimated from frames of the whole recording if it is "auto"."""
+        if wanted == "auto":
+            self.bidiphase = 0  # as the frames are in the files
+            count = min(self._source_frames, scan.SAMPLE)
+            sample = np.empty((count, self.height, self.width, self.channels), self._source_dtype)
+            for i, t in enumerate(np.linspace(0, self._source_frames - 1, count).round().astype(int)):
+                self._fill_from_files(sample[i : i + 1], int(t))
+            return scan.estimate_offset(sample)
+        if abs(wanted) >= self.width:
+            raise RecordingError(
+                f"{self.path} has frames that are {self.width} pixels wide, but `bidiphase` is {wanted}; give a number "
+                "of pixels by which every second row is displaced, 'auto' or 'off'"
+            )
+        return wanted
 
     @property
     def scales(self) -> dict[str, Any]:
@@ -181,6 +206,7 @@ class Recording:
             for part in self._parts:
                 images = range(part.first + start * part.step, part.first + (start + len(block)) * part.step, part.step)
                 part.files.read_into(full[..., part.block], images, part.channels)
+        scan.shift_rows(full, self.bidiphase)
         if block.dtype.kind != "f":
             return
         for i, frame in enumerate(block):
@@ -199,6 +225,7 @@ def open_recording(
     channels: int | Sequence[str | None] | None = None,
     plane: int | None = None,
     bin_size: int = 1,
+    bidiphase: int | str = 0,
 ) -> Recording:
     """Open a movie.
 
@@ -219,6 +246,9 @@ def open_recording(
         The plane to read, counted from 1; needed where there are several.
     bin_size
         Average this many consecutive frames into one.
+    bidiphase
+        Move rows 1, 3, 5, ... of every frame to the left by this many pixels; "auto" estimates how many
+        (`lib.bidiphase`).
 
     Raises
     ------
@@ -241,7 +271,16 @@ def open_recording(
             ) from error
         source, counts, opening = listed.source, listed.frames, listed.opening
         axes, names = axes or opening.get("axes"), names or tuple(opening.get("dataset", ()))
-    return Recording(source, counts=counts, dataset=names, axes=axes, channels=channels, plane=plane, bin_size=bin_size)
+    return Recording(
+        source,
+        counts=counts,
+        dataset=names,
+        axes=axes,
+        channels=channels,
+        plane=plane,
+        bin_size=bin_size,
+        bidiphase=bidiphase,
+    )
 
 
 def read_header(source: str | Path | Source, **how: Any) -> Header:

@@ -133,7 +133,7 @@ class Session:
     center: str  # "middle", "auto" or the name of a recording
     reference_image: str | None  # the reference of all recordings, if it is a given image
     recordings: tuple[RecordingInfo, ...]
-    opening: dict  # how all recordings are opened: `dataset`, `axes` and `channels` of the configuration
+    opening: dict  # how all recordings are opened: `dataset`, `axes`, `channels` and `bidiphase` of the configuration
     external: bool = False  # another tool has done stage 1
 
     @cached_property
@@ -232,7 +232,7 @@ def open_session(config: dict) -> Session:
         center=center,
         reference_image=_reference_image(config, root),
         recordings=recordings,
-        opening=opening | {"channels": config["channels"]},
+        opening=opening | {"channels": config["channels"]} | _bidiphase(config),
         external=external,
         **folders,
     )
@@ -296,6 +296,12 @@ def _header_problems(recordings: tuple[RecordingInfo, ...]) -> list[str]:
                 if getattr(r, key) != usual
             ]
     return problems
+
+
+def _bidiphase(config: dict) -> dict:
+    """Return the offset of rows as `lib.recording.open_recording` takes it; YAML reads `off` as false."""
+    wanted = config["bidiphase"]
+    return {"bidiphase": wanted} if wanted not in ("off", False, 0) else {}
 
 
 def parse_span(reference_frames: str | list[int]) -> tuple[int, int] | None:

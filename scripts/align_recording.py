@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from lib import status
@@ -95,7 +96,9 @@ def main(snakemake):
         if snakemake.output.get("movie"):
             fill, within, dtype = np.load(given.center), None, None
             if given.get("compact_flow"):
-                movie = open_recording(given.recording, **params.reading, bin_size=params.bin_size)
+                with h5py.File(given.compact_flow) as file:  # rows are moved as they were for the compensation
+                    reading = params.reading | {"bidiphase": int(file.attrs.get("bidiphase", 0))}
+                movie = open_recording(given.recording, **reading, bin_size=params.bin_size)
                 within = stack.enter_context(open_recording(given.compact_flow, dataset=["u", "v"]))
                 dtype = None if params.typename == "source" else params.typename
                 fill = raw_fill(np.load(given.reference), fill, w)

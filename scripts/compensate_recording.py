@@ -14,7 +14,7 @@ from lib.outliers import outlier_frames
 from lib.partial import CompensationStore
 from lib.preparation import CALIBRATION, REFERENCE, Preparation, flow_params, prepare
 from lib.progress import Progress
-from lib.recording import open_recording
+from lib.recording import Recording, open_recording
 from lib.sources import fingerprint as fingerprint_of
 
 
@@ -47,7 +47,7 @@ def compensate_recording(
     reference_image : path, optional
         The reference; by default it is built from the frames `options["reference_frames"]`.
     reading : dict, optional
-        How to read it: `dataset`, `channels`, `plane`, see `lib.recording.open_recording`.
+        How to read it: `dataset`, `channels`, `plane`, `bidiphase`, see `lib.recording.open_recording`.
     save_flow, save_compact_flow : bool
         Write w.h5; write w_compact.h5.
     batch, threads : int
@@ -84,7 +84,7 @@ def compensate_recording(
             statistics=STATISTICS,
             save_w=save_flow,
             compact_shape=compact_shape(recording.frame_shape[:2], flow_params(options)) if save_compact_flow else None,
-            attributes={key: value for key, value in recording.scales.items() if value is not None},
+            attributes=attributes(recording),
         ) as store,
     ):
         prepared = Preparation.read(store.scratch)
@@ -109,9 +109,16 @@ def compensate_recording(
             "channels": list(recording.channel_names),
             **prepared.facts,
             **recording.scales,
+            "bidiphase": recording.bidiphase,
             "seconds": round(seconds, 3),
             "frames_per_second": round(recording.frames / seconds, 1),
         }
+
+
+def attributes(recording: Recording) -> dict:
+    """What the files of frames tell about the recording."""
+    told = {key: value for key, value in recording.scales.items() if value is not None}
+    return told | ({"bidiphase": recording.bidiphase} if recording.bidiphase else {})
 
 
 def main(snakemake):

@@ -40,6 +40,7 @@ def table_row(*, name, status, statistics, u, v, mask) -> dict:
         "max_displacement_px": "" if most is None else f"{most.max():.3f}",
         "mean_displacement_to_center_px": f"{np.hypot(u, v).mean():.3f}",
         "valid_fraction": f"{mask.mean():.4f}",
+        "bidiphase_px": status.get("bidiphase", 0),
         "outlier_frames": len(outliers["frames"]),
         "valid_fraction_with_outliers": f"{outliers['valid_pixels'] / mask.size:.4f}",
         "valid_fraction_without_outliers": f"{outliers['valid_pixels_without_them'] / mask.size:.4f}",
@@ -137,7 +138,7 @@ def main(snakemake):
             columns=[
                 {
                     "name": names[i],
-                    "before": raw_mean(given.recordings[i], **snakemake.params.reading[i]),
+                    "before": raw_mean(given.recordings[i], **snakemake.params.reading[i] | {"bidiphase": 0}),
                     "after": np.load(given.averages[i]),
                     "displacement": statistics.get(names[i], {}).get("mean_disp"),
                 }

@@ -1,5 +1,6 @@
 """Recordings of several files, channels and planes go through the whole workflow."""
 
+import csv
 import json
 
 import h5py
@@ -79,3 +80,27 @@ def test_formats_of_several_files_are_watched(tmp_path):
     sidecar.write_text(sidecar.read_text().replace("20", "25"))
     again = {name for rule, name in snakemake(tmp_path, "-n", "stage1").jobs if rule == "compensate_recording"}
     assert again == {"a b", "raw"}
+
+
+def test_every_second_row_is_moved_back(tmp_path):
+    """As the setting says; the aligned movie, sampled from the raw frames, is corrected like the compensated one."""
+    simulate_session(tmp_path, names=["x", "y"], frames=12, shape=(64, 72), photons=100, between_rigid=0.0, rigid=0.5)
+    movie = tifffile.imread(tmp_path / "y.tif")
+    movie[:, 1::2] = np.roll(movie[:, 1::2], 3, axis=2)
+    tifffile.imwrite(tmp_path / "y.tif", movie, photometric="minisblack")
+    write_config(tmp_path, bidiphase="auto", flow_options={"quality_setting": "fast", "alpha": 10})
+    run = snakemake(tmp_path, "final_results/session_summary.csv", "final_results/aligned_y.tif")
+    assert run.returncode == 0, run.output
+    outputs = tmp_path / "compensated_outputs"
+    assert [json.loads((outputs / name / "status.json").read_text("utf-8"))["bidiphase"] for name in "xy"] == [0, 3]
+    with open(tmp_path / "final_results" / "session_summary.csv", encoding="utf-8") as table:
+        assert [row["bidiphase_px"] for row in csv.DictReader(table)] == ["0", "3"]
+    aligned = tifffile.imread(tmp_path / "final_results" / "aligned_y.tif").mean(axis=0)
+    compensated = np.load(outputs / "y" / "temporal_average.npy")
+
+    def comb(image):  # how much rows differ from the rows around, at the edge of structures
+        rows = image[1:-1, 8:-8] - (image[:-2, 8:-8] + image[2:, 8:-8]) / 2
+        return np.abs(rows).mean()
+
+    assert max(comb(aligned), comb(compensated)) < 0.7 * comb(movie.mean(axis=0))
+    assert "bidiphase" in snakemake(tmp_path, "-n", config=("bidiphase=2",)).output
