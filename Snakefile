@@ -39,6 +39,12 @@ rule all:
         [session.path(kind) for kind in SESSION_RESULTS],
 
 
+rule inspect:
+    """A table of the recordings: what their files hold, and what will be used; computes nothing."""
+    input:
+        [],  # the table is there before rules are: see common.smk
+
+
 rule stage1:
     """Motion within the recordings only: compensated movies, their averages and masks."""
     input:

@@ -16,7 +16,18 @@ NUMBERED = re.compile(r"(?P<base>.+?)(?:[_-](?P<number>\d+))?(?P<suffix>(?:\.ome
 
 
 class SessionError(ValueError):
-    """The recordings cannot be used; the message lists every problem found."""
+    """The recordings cannot be used; the message lists every problem found.
+
+    Attributes
+    ----------
+    recordings, left : tuple
+        Those that can be used, and name, files and header (if it could be read) of the others, as far as they are
+        known.
+    """
+
+    def __init__(self, message: str, recordings: tuple = (), left: tuple = ()) -> None:
+        super().__init__(message)
+        self.recordings, self.left = recordings, left
 
 
 def find_sources(

@@ -222,7 +222,13 @@ def open_session(config: dict) -> Session:
     unread = {source.name for source in sources} - {entry.source.name for entry in found}
     problems += _config_problems(config, recordings, unread)
     if problems:
-        raise SessionError("\n  ".join([f"The recordings in '{root}' cannot be processed:", *problems]))
+        headers = {entry.source.name: entry.header for entry in found}
+        used = {recording.files for recording in recordings}
+        raise SessionError(
+            "\n  ".join([f"The recordings in '{root}' cannot be processed:", *problems]),
+            recordings,
+            tuple((s.name, s.files, headers.get(s.name)) for s in sources if s.files not in used),
+        )
     center = config["center"]
     if center not in ("middle", "auto"):
         called = {center, Path(center).stem}

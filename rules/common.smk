@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import time
 from functools import lru_cache
 from importlib.util import find_spec
@@ -16,6 +17,22 @@ from lib.session import SessionError, open_session
 from lib.status import mark_damage, stamp, stamped_rules, trust
 from lib.version import KERNEL
 
+# Answered while parsing, because recordings that cannot be used end it, and people want to see those most.
+INSPECT = workflow.is_main_process and "inspect" in sys.argv
+if INSPECT and workflow.resource_settings.cores is None:
+    workflow.resource_settings.cores = 1  # nothing is computed: `snakemake inspect` needs no --cores
+
+
+def tell_recordings(settings, recordings, left=()):
+    """Print what was found for `snakemake inspect`."""
+    from lib.overview import overview
+
+    options = settings["flow_options"]
+    reading = {"channels": settings["channels"], "bidiphase": settings["bidiphase"]}
+    if recordings or left:
+        print(overview(recordings, left, bin_size=options["bin_size"], **reading), flush=True)
+
+
 # Jobs on a cluster parse this too, while others write: only the main process looks at recordings and for damage.
 handed_over = None if workflow.is_main_process else take_over(config)
 if handed_over:
@@ -28,7 +45,11 @@ else:
         settings = load(config, schema, warn=logger.warning if workflow.is_main_process else None)
         session = open_session(settings)
     except (ConfigError, SessionError) as error:
+        if INSPECT and isinstance(error, SessionError):
+            tell_recordings(settings, error.recordings, error.left)
         raise WorkflowError(str(error)) from None
+    if INSPECT:
+        tell_recordings(settings, session.recordings)
     if workflow.is_main_process:
         hand_over(config, settings, session)
 
