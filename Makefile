@@ -29,6 +29,21 @@ setup: .venv/.up-to-date ## make .venv from the pinned envs/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
 	@touch $@
 
+# CuPy brings what it needs of CUDA along (ctk); the driver, and for CUDA 13 a GPU of 2018 or later, must be there. On a
+# login node, which has neither, say CUDA=12 or CUDA=13.
+CUPY := 14.2.0
+CUDA ?= $(shell nvidia-smi --query-gpu=driver_version,compute_cap --format=csv,noheader 2>/dev/null | head -1 \
+  | awk -F '[., ]+' '{ print($$1 >= 580 && 10 * $$(NF - 1) + $$NF >= 75 ? 13 : ($$1 >= 525 ? 12 : "driver " $$0)) }')
+
+.PHONY: setup-gpu
+setup-gpu: setup ## add CuPy for this machine's NVIDIA driver
+	@case "$(CUDA)" in 12 | 13) ;; \
+	  "") echo "nvidia-smi shows no GPU and no driver: install NVIDIA's driver (525 or newer), or say CUDA=12 or CUDA=13" \
+	      "if this is a login node whose nodes have one." >&2; exit 1 ;; \
+	  *) echo "CuPy needs NVIDIA's driver 525 or newer (CUDA 12) or 580 or newer (CUDA 13); found $(CUDA)." >&2; exit 1 ;; \
+	esac
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "cupy-cuda$(CUDA)x[ctk]==$(CUPY)"
+
 # --- demos -----------------------------------------------------------------------------------------------------------
 # One call of Snakemake for a demo in the folder $(1); --directory keeps all it writes in there.
 run = $(BIN)/snakemake --directory $(1) --configfile $(1)/session.yaml --cores $(CORES) --rerun-incomplete
@@ -73,6 +88,11 @@ format: setup ## let ruff and snakefmt put the code in order
 .PHONY: bench
 bench: setup ## time and error beside pyflowreg, suite2p and OpenCV (an hour; installs them under .bench/)
 	$(BIN)/python -m tests.bench all
+
+.PHONY: bench-gpu
+bench-gpu: setup ## what the GPU path moves and computes; on a GPU its speed beside the CPU, and the parity tests
+	$(BIN)/python -m tests.bench gpu
+	$(BIN)/python -m pytest -q tests/lib/flow/test_cupy.py
 
 .PHONY: clean
 clean: ## remove .venv, the demos and caches

@@ -29,7 +29,8 @@ extern "C" __global__ void compose_flow(const float *first, const float *then, i
     then += z * 2 * h * w;
     out += z * 2 * h * w;
     if (!(px >= 0 && px <= (float)(w - 1) && py >= 0 && py <= (float)(h - 1))) {
-        out[at] = out[at + 1] = OUTSIDE;
+        out[at] = OUTSIDE;
+        out[at + 1] = OUTSIDE;
         return;
     }
     const int ix = (int)px, iy = (int)py, bx = min(ix + 1, w - 1), by = min(iy + 1, h - 1);

@@ -1,25 +1,29 @@
 """The GPU backend, held to the oracle and to the Numba backend: on a GPU where there is one, else on the stand-in."""
 
 import gc
+import json
 import re
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cupy
 import numpy as np
 import pytest
 
 from lib.flow import Backend, FlowEstimator, FlowParams, as_type
-from lib.flow.backend_cupy import CupyBackend
+from lib.flow.backend_cupy import BLOCK_CELLS, CupyBackend
 from lib.flow.device import DeviceError, source
 from lib.flow.device_memory import bytes_needed
-from lib.flow.estimator import coarse_to_fine, make_plan
+from lib.flow.estimator import coarse_to_fine, level_shapes, make_plan
 from lib.simulate import make_scene, simulate_recording
 from tests import oracle
 from tests.conftest import GPU
 from tests.lib.flow.test_oracle import assert_close, images, one_level
 
+REPOSITORY = Path(__file__).parents[3]
 POOL = cupy.get_default_memory_pool()
 FAST = FlowParams(quality="fast")
 stand_in_only = pytest.mark.skipif(GPU is not None, reason="counts what the stand-in for CuPy is asked for")
@@ -268,6 +272,19 @@ def test_a_batch_takes_few_launches_and_one_wait(quality):
         counts.append(len(Kernel.launches) - launches)
         assert Stream.synchronizations == waits
     assert counts[0] == counts[1] < 500
+
+
+def test_the_count_is_what_a_hand_count_gives():
+    """Of the bytes and operations that `python -m tests.bench gpu` tells."""
+    command = [sys.executable, "-m", "tests.bench.gpu_count", "128"]
+    done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, check=True)
+    launches, operations, asked, read, written = json.loads(done.stdout)["quality"]["half_sweep"]
+    shapes = [shape for _, shape in level_shapes((128, 128), FlowParams(quality="quality"))]
+    updates = sum(h * w for h, w in shapes if h * ((w + 1) // 2) > BLOCK_CELLS) * 16
+    assert launches % 32 == 0 and written == 8 * updates  # u and v
+    assert 36 * updates * 0.95 < read <= 36 * updates  # the system's five numbers, u and v of both colours
+    assert asked == pytest.approx(76 * updates, rel=0.05)  # and those of four neighbours, one by one
+    assert operations == pytest.approx(28 * updates, rel=0.05)
 
 
 @stand_in_only

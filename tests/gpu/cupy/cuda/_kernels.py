@@ -13,7 +13,8 @@ import numpy as np
 
 from . import _stream
 
-HEADER = Path(__file__).parents[2] / "host.h"
+FOLDER = Path(__file__).parents[2]
+HEADER = "host.h"  # or count.h
 COMPILER = [os.environ.get("CXX", "g++"), "-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Wno-unknown-pragmas"]
 KERNEL = re.compile(r'extern "C" __global__ void (\w+)\(([^)]*)\) \{')
 SCALARS = {
@@ -49,6 +50,7 @@ class Kernel:
     """A kernel's name, its parameters as (type, whether it is a pointer, name), and how it is launched."""
 
     launches = []  # (name, grid, block) of all
+    counts = []  # (name, operations, bytes asked for, read, written) of all, with count.h
     _one_at_a_time = threading.Lock()  # the thread's indices are global variables of the library
 
     def __init__(self, name, declared, body):
@@ -62,7 +64,12 @@ class Kernel:
 
     def source(self):
         declared = "".join(f", {kind} {'*' if pointer else ''}{name}" for kind, pointer, name in self.parameters)
-        names = ", ".join(name for *_, name in self.parameters)
+        names = ", ".join(f"({kind} *){name}" if pointer else name for kind, pointer, name in self.parameters)
+        if HEADER == "count.h":  # pointers are explicit: what comes from the device is counted
+            names = ", ".join(
+                f"Memory<{_counted(kind)}>({name})" if pointer and kind != "void" else name
+                for kind, pointer, name in self.parameters
+            )
         return _LAUNCH.format(name=self.name, parameters=declared, arguments=names)
 
     def load(self, library):
@@ -70,6 +77,7 @@ class Kernel:
         types = [ctypes.c_void_p if pointer else SCALARS[kind][1] for kind, pointer, _ in self.parameters]
         self.function.argtypes = [Dim3, Dim3, *types]
         self.function.restype = None
+        self.take_counts = library.take_counts if HEADER == "count.h" else None
 
     def __call__(self, grid, block, args):
         if len(args) != len(self.parameters):
@@ -86,6 +94,10 @@ class Kernel:
         def run():
             with Kernel._one_at_a_time:
                 self.function(Dim3(*dimensions[0]), Dim3(*dimensions[1]), *passed)
+                if self.take_counts is not None:
+                    found = (ctypes.c_double * 4)()
+                    self.take_counts(found)
+                    Kernel.counts.append((self.name, *found))
             if not all(block.intact for block in blocks.values()):
                 raise MemoryError(f"{self.name} wrote beyond an array")
 
@@ -112,7 +124,8 @@ class RawModule:
             for match, end in zip(found, ends, strict=True)
         }
         launchers = "".join(kernel.source() for kernel in self.kernels.values())
-        library = _compile(f'#include "{HEADER}"\n{code}\n{launchers}')
+        code = _countable(code) if HEADER == "count.h" else code
+        library = _compile(f'#include "{FOLDER / HEADER}"\n{code}\n{launchers}')
         for kernel in self.kernels.values():
             kernel.load(library)
 
@@ -120,9 +133,29 @@ class RawModule:
         return self.kernels[name]
 
 
+def _counted(kind):
+    return {"float": "Float", "double": "Double"}.get(kind, kind)
+
+
+def _countable(code):
+    """The source with the types of count.h."""
+    code = re.sub(r"//.*", "", code)
+    code = re.sub(
+        r"^( *(?:const )?\w+ \*[^;(){}]*(?:\([^;]*?\)[^;(){}]*)*;)", _one_pointer_each, code, flags=re.MULTILINE
+    )
+    code = re.sub(r"\b(const )?(float|double|int|unsigned char|T) \*", r"Memory<\1\2> ", code)
+    return re.sub(r"\bfloat\b", "Float", re.sub(r"\bdouble\b", "Double", code))
+
+
+def _one_pointer_each(declaration):
+    """`const float *a = x, *b = y;` without the second star, which belongs to the type from now on."""
+    return re.sub(r", \*(\w+ =)", r", \1", declaration[0])
+
+
 def _compile(source):
     """The library, kept in the folder for temporary files by what it is made of."""
-    made_of = "\n".join([source, HEADER.read_text("utf-8"), *COMPILER])
+    headers = [path.read_text("utf-8") for path in sorted(FOLDER.glob("*.h"))]
+    made_of = "\n".join([source, *headers, *COMPILER])
     name = f"flowsession-host-{os.getuid()}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.so"
     library = Path(tempfile.gettempdir(), name)
     if not library.exists():
