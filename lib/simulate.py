@@ -113,7 +113,7 @@ def simulate_recording(
         The motion folds the image over itself and has no inverse.
     """
     rng = np.random.default_rng(seed)
-    flow = _motion(rng, frames, scene.shape, rigid, nonrigid, jitter)
+    flow = simulate_motion(rng, frames, scene.shape, rigid=rigid, nonrigid=nonrigid, jitter=jitter)
     between = np.zeros((*scene.shape, 2), np.float32) if between is None else between.astype(np.float32)
     to_scene = invert(between)
     activity = _activity(rng, frames, len(scene.cells))
@@ -129,6 +129,29 @@ def simulate_recording(
         movie[t] = np.clip(np.rint(grey), 0, np.iinfo(np.uint16).max)
     clean = OFFSET + GAIN * light * _look(scene.canvas, to_scene)
     return SimulatedRecording(movie, flow, clean.astype(np.float32), between)
+
+
+def simulate_motion(
+    rng: np.random.Generator,
+    frames: int,
+    shape: tuple[int, int],
+    *,
+    rigid: float,
+    nonrigid: float,
+    jitter: float,
+) -> np.ndarray:
+    """Return the (T, H, W, 2) float32 flow of a recording: drift, smooth deformation and row-wise jitter.
+
+    Amplitudes are those of `simulate_recording`.
+    """
+    deformations = _deformations(rng, MODES, shape).astype(np.float32)
+    flow = np.tensordot(_wander(rng, frames, MODES).astype(np.float32), deformations, axes=1)
+    flow *= nonrigid / np.hypot(flow[..., 0], flow[..., 1]).max()
+    drift = _wander(rng, frames, 2)
+    flow += (drift * (rigid / np.hypot(*drift.T).max())).astype(np.float32)[:, None, None, :]
+    rows = gaussian_filter1d(rng.standard_normal((frames, shape[0], 2)), JITTER_ROWS, axis=1)
+    flow += (rows * (jitter / rows.std())).astype(np.float32)[:, :, None, :]
+    return flow
 
 
 def simulate_between(
@@ -266,25 +289,6 @@ def _wander(rng: np.random.Generator, frames: int, count: int) -> np.ndarray:
     keep = np.exp(-1.0 / DRIFT_TIME)
     settle = round(5 * DRIFT_TIME)
     return _decay(rng.standard_normal((settle + frames, count)), keep)[settle:]
-
-
-def _motion(
-    rng: np.random.Generator,
-    frames: int,
-    shape: tuple[int, int],
-    rigid: float,
-    nonrigid: float,
-    jitter: float,
-) -> np.ndarray:
-    """Return the (T, H, W, 2) float32 flow of a recording: drift, smooth deformation and row-wise jitter."""
-    deformations = _deformations(rng, MODES, shape).astype(np.float32)
-    flow = np.tensordot(_wander(rng, frames, MODES).astype(np.float32), deformations, axes=1)
-    flow *= nonrigid / np.hypot(flow[..., 0], flow[..., 1]).max()
-    drift = _wander(rng, frames, 2)
-    flow += (drift * (rigid / np.hypot(*drift.T).max())).astype(np.float32)[:, None, None, :]
-    rows = gaussian_filter1d(rng.standard_normal((frames, shape[0], 2)), JITTER_ROWS, axis=1)
-    flow += (rows * (jitter / rows.std())).astype(np.float32)[:, :, None, :]
-    return flow
 
 
 def _activity(rng: np.random.Generator, frames: int, cells: int) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Benchmarks: `make bench`, or `python -m tests.bench kernel|interpolation|profile|scaling|session|dryrun|gpu|all`.
+"""Benchmarks: `make bench`, `make bench-real`, or `python -m tests.bench SECTION`; the sections are in report.py.
 
-Everything they need is simulated or installed under `.bench/`; the tables are printed and kept in `.bench/results.md`.
+What they need is simulated, installed under `.bench/`, or for `real` fetched by make; the tables are printed and kept
+in `.bench/results.md`.
 """

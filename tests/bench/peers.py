@@ -8,6 +8,8 @@ import venv
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from .report import BENCH, ROOT
 
 PINS = {
@@ -39,7 +41,7 @@ class Worker:
     """A process that runs one engine, single-threaded, on the frames in a folder (see worker.py)."""
 
     def __init__(self, engine: str, python: Path, data: Path) -> None:
-        self.engine = engine
+        self.engine, self._data = engine, data
         script = Path(__file__).with_name("worker.py")
         self._process = subprocess.Popen(
             [python, "-P", script, engine, data],
@@ -63,3 +65,8 @@ class Worker:
         if not answer:
             raise SystemExit(f"The {self.engine} worker failed at {task}; its messages are above.")
         return json.loads(answer)
+
+    def flows(self, frames: str, **task) -> np.ndarray:
+        """Return the flows (T, H, W, 2) float32 of the frames in the file `frames`."""
+        self.run(frames=frames, **task)
+        return np.load(self._data / "flows.npy")

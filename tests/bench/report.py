@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / ".bench"
-SECTIONS = ("kernel", "interpolation", "profile", "scaling", "session", "dryrun", "gpu")
+SECTIONS = ("kernel", "interpolation", "profile", "scaling", "session", "dryrun", "gpu", "real")
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence], note: str = "") -> str:

@@ -2,7 +2,7 @@
 
 Needs NumPy and the engine, nothing of this project unless the engine is ours. Reads one task per line from
 stdin, a JSON object of the engine's arguments, and answers with one JSON line: milliseconds and endpoint error
-of every frame.
+of every frame. A task that names `frames`, a file of other frames, has its flows saved there as `flows` instead.
 """
 
 import json
@@ -57,7 +57,7 @@ def opencv(reference, preset):
     return each(lambda frame: flow.calc(fixed, prepare(frame), None))
 
 
-def suite2p(reference, warp=False):
+def suite2p(reference, warp=False, block=128):
     """Rigid and non-rigid shifts of a batch of frames, as its registration finds them; `warp` applies them too.
 
     Its displacement is read off ramps that are shifted like the frames.
@@ -69,7 +69,7 @@ def suite2p(reference, warp=False):
     from suite2p.registration import register
 
     cpu = torch.device("cpu")
-    target = register.compute_filters_and_norm(reference.astype(np.int16), block_size=(128, 128), device=cpu)
+    target = register.compute_filters_and_norm(reference.astype(np.int16), block_size=(block, block), device=cpu)
     blocks = target[6]
     y, x = np.mgrid[: reference.shape[0], : reference.shape[1]]
     ramps = np.stack([x, y]).astype(np.int16) * np.int16(SCALE)
@@ -124,18 +124,26 @@ def each(estimate):
 def main(engine, folder):
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever the engine prints must not get among the answers
-    frames, truth = (np.load(Path(folder, f"{name}.npy")) for name in ("frames", "flow"))
     inner = (slice(BORDER, -BORDER),) * 2
+
+    def load(name):
+        return np.load(Path(folder, f"{name}.npy"))
+
     engines = {}
     for line in sys.stdin:
+        task = json.loads(line)
+        name, reference = task.pop("frames", None), task.pop("reference")
+        frames = load(name or "frames")
         if line not in engines:
-            task = json.loads(line)
-            reference = np.load(Path(folder, task.pop("reference") + ".npy"))
-            engines[line] = globals()[engine](reference, **task)
+            engines[line] = globals()[engine](load(reference), **task)
             engines[line](frames[:2])  # what it compiles or plans at first must not count
         flows, seconds = engines[line](frames)
-        wrong = (np.linalg.norm(flow[inner] - t[inner], axis=-1) for flow, t in zip(flows, truth, strict=True))
-        answer = {"ms": [1e3 * s for s in seconds], "error": [float(w.mean()) for w in wrong]}
+        answer = {"ms": [1e3 * s for s in seconds]}
+        if name:
+            np.save(Path(folder, "flows.npy"), np.stack(flows).astype(np.float32))
+        else:
+            pairs = zip(flows, load("flow"), strict=True)
+            answer["error"] = [float(np.linalg.norm(w[inner] - t[inner], axis=-1).mean()) for w, t in pairs]
         print(json.dumps(answer), file=answers, flush=True)
 
 
