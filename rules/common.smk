@@ -159,6 +159,11 @@ def threads(wildcards):
     return cores
 
 
+def submission(name):
+    """Group of jobs that go to a scheduler as one; not for a dry run, which shows jobs of a group less clearly."""
+    return name if workflow.non_local_exec else None
+
+
 # As parameters these take `input`: Snakemake then counts them as derived, and a change is no reason to run again.
 # Taking `threads` would do the same, at the price of computing the resources of every job that is up to date.
 def batch(wildcards, input=None):

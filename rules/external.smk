@@ -18,7 +18,7 @@ rule adopt_recording:
     benchmark:
         "benchmarks/adopt_recording/{recording}.tsv"
     group:
-        "recording"
+        submission("recording")
     conda:
         "../envs/cpu.yaml"
     resources:

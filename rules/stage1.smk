@@ -32,7 +32,7 @@ rule compensate_recording:
     benchmark:
         "benchmarks/compensate_recording/{recording}.tsv"
     group:
-        "recording"
+        submission("recording")
     conda:
         FLOW_ENVIRONMENT
     threads: threads
@@ -72,7 +72,7 @@ rule average_recording:
     benchmark:
         "benchmarks/average_recording/{recording}.tsv"
     group:
-        "recording"
+        submission("recording")
     conda:
         "../envs/cpu.yaml"
     resources:

@@ -46,7 +46,7 @@ rule align_average:
     benchmark:
         "benchmarks/align_average/{recording}.tsv"
     group:
-        "alignment"
+        submission("alignment")
     conda:
         FLOW_ENVIRONMENT
     resources:

@@ -20,7 +20,7 @@ rule align_recording:
     benchmark:
         "benchmarks/align_recording/{recording}.tsv"
     group:
-        "alignment"
+        submission("alignment")
     conda:
         FLOW_ENVIRONMENT if ALIGNED_MOVIE else "../envs/cpu.yaml"
     threads: threads
@@ -61,7 +61,7 @@ rule intersect_masks:
     benchmark:
         "benchmarks/intersect_masks.tsv"
     group:
-        "session"
+        submission("session")
     conda:
         "../envs/cpu.yaml"
     resources:

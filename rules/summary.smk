@@ -22,7 +22,7 @@ rule summarize_session:
     benchmark:
         "benchmarks/summarize_session.tsv"
     group:
-        "session"
+        submission("session")
     conda:
         "../envs/cpu.yaml"
     resources:
