@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,13 @@ class Backend:
         from .backend_cupy import CupyBackend
 
         return CupyBackend(plan, reference, self.device)
+
+    def __str__(self):
+        if self.name == "numba":
+            return "the CPU"
+        from .device import device_name
+
+        return f"GPU cuda:{self.device}, {device_name(self.device)}"
 
     def warper(self, w, fill, interpolation: str, within: tuple[int, int] | None = None):
         """What warps the frames of a movie, see `movie.NumbaWarper`; `within` is the shape of their own flows."""
@@ -67,21 +74,23 @@ def chosen_backend(wanted: str, device: str = "auto") -> Iterator[Backend]:
     Raises
     ------
     DeviceError
-        For "cupy" without CuPy or without that GPU; the message says what to install.
+        For "cupy" without CuPy, without that GPU, or where its kernels cannot be compiled; the message says what to
+        install.
     """
-    if wanted != "numba":
-        from .device import DeviceError, device_count, device_name, one_device
+    with ExitStack() as stack:
+        backend = Backend("numba")
+        if wanted != "numba":
+            from .device import DeviceError, compile_kernels, one_device
 
-        try:
-            device_count()
-        except DeviceError as error:
-            if wanted == "cupy":
-                raise
-            log.info("flow_backend: auto computes on the CPU, because there is no GPU to use. %s", error)
-        else:
-            with one_device(None if device == "auto" else int(device.removeprefix("cuda:"))) as number:
-                log.info("flow_backend: %s computes on GPU cuda:%d, %s", wanted, number, device_name(number))
-                yield Backend("cupy", number)
-            return
-    log.info("flow_backend: %s computes on the CPU", wanted)
-    yield Backend("numba")
+            number = None if device == "auto" else int(device.removeprefix("cuda:"))
+            try:
+                backend = Backend("cupy", stack.enter_context(one_device(number)))
+                compile_kernels(backend.device)
+            except DeviceError as error:
+                if wanted == "cupy":
+                    raise
+                log.info("flow_backend: auto finds no GPU to use. %s", error)
+                stack.close()
+                backend = Backend("numba")
+        log.info("flow_backend: %s computes on %s", wanted, backend)
+        yield backend

@@ -102,7 +102,7 @@ def calibrate(
     safe = replace(params, alpha=SAFE_ALPHA, min_level=SAFE_LEVEL)
     with ThreadPoolExecutor(threads) as pool:
         estimator = FlowEstimator(reference, safe, backend)
-        flows = list(pool.map(estimator, frames))
+        flows = _flows(estimator, frames, pool)
         rest = list(pool.map(lambda frame, flow: residual(reference, frame, flow), frames, flows))
         belong = ~unlike(np.array([_likeness(reference, one) for one in rest]))
         flows, rest = ([one for one, use in zip(those, belong, strict=True) if use] for those in (flows, rest))
@@ -120,9 +120,15 @@ def calibrate(
 
         trial = simulate()
         known = np.stack([basis.analyse(one.flow) for one in trial])
-        found = np.stack([basis.analyse(flow) for flow in pool.map(estimator, (one.frame for one in trial))])
+        found = np.stack([basis.analyse(flow) for flow in _flows(estimator, [one.frame for one in trial], pool)])
         measured = measured * true_amplitudes(basis, measured, known, found)
         return _search(reference, simulate(), params, choose, pool, _summary(measured, basis), backend)
+
+
+def _flows(estimator: FlowEstimator, frames, pool) -> list[np.ndarray]:
+    """The flow of every frame, in parts as large as the backend takes them."""
+    parts = (np.stack(frames[part]) for part in estimator.parts(len(frames)))
+    return [flow for flows in pool.map(estimator.flows, parts) for flow in flows]
 
 
 def _likeness(reference: np.ndarray, rest: np.ndarray) -> float:
@@ -191,8 +197,8 @@ def _search(reference, frames: list[Simulated], params: FlowParams, choose: bool
         key = float(alpha), float(ratio)
         if key not in tried:
             estimator = FlowEstimator(reference, replace(params, alpha=pair(*key)), backend)
-            errors = pool.map(lambda one: error(estimator(one.frame), one.flow), frames)
-            tried[key] = float(np.mean(list(errors)))
+            flows = _flows(estimator, [one.frame for one in frames], pool)
+            tried[key] = float(np.mean(list(pool.map(error, flows, (one.flow for one in frames)))))
         return tried[key]
 
     def best() -> tuple[float, float]:

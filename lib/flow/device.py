@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 SOURCES = ("layout", "pyramid", "warp", "tensor", "relax", "median", "rigid", "register", "measure", "compact")
 TYPES = tuple(np.dtype(name) for name in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"))  # see layout.cu
+KERNEL = "half_sweep"  # any of them
 BLOCK = (32, 8)  # threads along x and y
 
 
@@ -152,6 +153,24 @@ def _module():
 @cache
 def _kernel(name):
     return _module().get_function(name)
+
+
+def compile_kernels(number: int) -> None:
+    """Compile the kernels for a GPU; CuPy keeps the result in ~/.cupy.
+
+    Raises
+    ------
+    DeviceError
+        They cannot be compiled: CuPy finds no compiler, or not the one for this driver.
+    """
+    try:
+        with cupy.cuda.Device(number):
+            _kernel(KERNEL)
+    except Exception as error:  # of many kinds: a missing library, a driver too old, a GPU too old
+        raise DeviceError(
+            f"flow_backend: 'cupy' cannot compile its kernels for {device_name(number)} ({error}). 'make setup-gpu' "
+            "installs CuPy and what it needs of CUDA, to suit the driver. Or set flow_backend to 'numba'."
+        ) from error
 
 
 def launch(name: str, shape: tuple[int, int], planes: int, *args, threads: int = 0) -> None:

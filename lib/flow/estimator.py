@@ -220,7 +220,11 @@ class FlowEstimator:
         ValueError
             If the frame's shape is not the reference's.
         """
-        return self._backend.flows(self._stack(frame[None]), coarse_to_fine)[0]
+        return self.flows(frame[None])[0]
+
+    def flows(self, frames: np.ndarray) -> np.ndarray:
+        """Flow (n, H, W, 2) of several frames (n, H, W[, C])."""
+        return self._backend.flows(self._stack(frames), coarse_to_fine)
 
     def translations(self, frames: np.ndarray) -> np.ndarray:
         """The rigid part alone of several frames (n, H, W[, C]), by phase correlation: (n, 2) float64, u and v."""
