@@ -35,6 +35,7 @@ FILES = {
     "mask": "{final_results}/{recording}_valid_idx.png",
     # stage 2, per recording
     "to_reference": "{output_root}/{recording}/w_to_reference.npz",
+    "to_reference_mat": "{output_root}/{recording}/w_to_reference.mat",
     # stage 3, per recording
     "aligned_mask": "{final_results}/{recording}_valid_idx_aligned.png",
     "aligned_tiff": "{final_results}/aligned_{recording}.tif",

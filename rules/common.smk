@@ -86,6 +86,7 @@ RECORDING_RESULTS = [
     "mask",
     "valid_fraction",
     "to_reference",
+    "to_reference_mat",
     "aligned_mask",
 ]
 RECORDING_RESULTS += [] if session.external else ["reference", "calibration"]

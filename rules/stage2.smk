@@ -41,6 +41,7 @@ rule align_average:
         damaged=damage_stamp("align_average"),
     output:
         to_reference=session.path("to_reference"),
+        matlab=session.path("to_reference_mat"),
     log:
         "logs/align_average/{recording}.log",
     benchmark:

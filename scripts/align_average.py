@@ -6,7 +6,7 @@ import numpy as np
 
 from lib import status
 from lib.logs import job_log
-from lib.store import write_npz
+from lib.store import write_mat, write_npz
 
 
 def align_average(*, average: np.ndarray, center: np.ndarray, options: dict, backend="numba") -> np.ndarray:
@@ -48,7 +48,9 @@ def main(snakemake):
             center = np.load(snakemake.input.center)
             with chosen_backend(**snakemake.params.backend) as backend:
                 w = align_average(average=average, center=center, options=snakemake.params.options, backend=backend)
-        write_npz(snakemake.output.to_reference, {"u": w[..., 0], "v": w[..., 1]})
+        field = {"u": w[..., 0], "v": w[..., 1]}
+        write_npz(snakemake.output.to_reference, field)
+        write_mat(snakemake.output.matlab, field)
         status.record(folder, snakemake.rule, snakemake.output, stage2="done")
 
 

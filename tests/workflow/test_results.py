@@ -45,6 +45,9 @@ def test_files_of_a_recording(finished, name):
     with np.load(folder / "w_to_reference.npz") as w:
         assert {key: (w[key].shape, w[key].dtype) for key in w} == dict.fromkeys("uv", (SHAPE, np.float32))
         moved = np.hypot(w["u"], w["v"]).mean()
+        twin = loadmat(folder / "w_to_reference.mat")
+        for key in "uv":
+            np.testing.assert_array_equal(twin[key], w[key])
     assert moved == 0 if name == NAMES[1] else moved > 0.5  # NAMES[1] is the center
     status = json.loads((folder / "status.json").read_text("utf-8"))
     assert (status["stage1"], status["stage2"], status["frames"]) == ("done", "done", FRAMES)
