@@ -7,6 +7,7 @@ Every key is carried over or named with what takes its place.
 """
 
 import argparse
+import shlex
 import sys
 import tomllib
 from dataclasses import dataclass, field
@@ -36,10 +37,13 @@ SAME = (
     "align_chunk_size",
     "align_output_format",
 )
-SCHEDULERS = {
-    "local": "snakemake --configfile {file} --cores all",
-    "array": "snakemake --configfile {file} --profile profiles/slurm   # or profiles/sge, profiles/pbs",
-    "dask": "snakemake --configfile {file} --profile profiles/slurm   # or profiles/sge, profiles/pbs",
+START = f"snakemake -s {shlex.quote(str(PROJECT / 'Snakefile'))} --configfile {{file}} "
+CLUSTER = f"{START}--profile {shlex.quote(str(PROJECT / 'profiles/slurm'))}   # or sge, pbs"
+SCHEDULERS = {"local": START + "--cores all", "array": CLUSTER, "dask": CLUSTER}
+# What pyflowreg does where it is not told, and this workflow does not: (value, what to say of it).
+DEFAULTS = {
+    "quality_setting": ("quality", "the default here is balanced, several times faster"),
+    "alpha": (1.5, "take it out, and what has the smallest error is found for each recording"),
 }
 # Their backends of the same method; auto takes a GPU where there is one.
 BACKENDS = {"flowreg": "auto", "flowreg_cuda": "auto", "flowreg_torch": "auto"}
@@ -141,8 +145,11 @@ def _flow_options(session: dict[str, Any], folder: Path, done: Imported) -> None
         done.notes.append(f"stage1_quality_setting: {quality!r} {told}.")
     done.notes += [f"{where}without effect or different here: {note}." for note in saved.notes]
     done.problems += [f"flow_options.{problem}" for problem in saved.problems]
-    if saved.options:
-        done.settings["flow_options"] = saved.options
+    for key, (value, hint) in DEFAULTS.items():
+        if key not in saved.options and not (key == "quality_setting" and "min_level" in saved.options):
+            saved.options[key] = value
+            done.notes.append(f"flow_options.{key}: {value!r} is pyflowreg's default; {hint}.")
+    done.settings["flow_options"] = saved.options
 
 
 def _read_options(path: Path, folder: Path, done: Imported) -> Translation:

@@ -12,7 +12,7 @@ from scripts.import_session import SCHEMA, import_session
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "import_session.py"
 
-# Every key of pyflowreg 0.1.0a9's SessionConfig.
+# Every key of pyflowreg 0.1.0a9's SessionConfig, and the one that its user guide has beside them.
 TOML = """
 root = "/data/mouse7"
 pattern = "*.tiff"
@@ -30,6 +30,7 @@ alpha_between = 20.0
 iterations_between = 50
 align_chunk_size = 32
 align_output_format = "HDF5"
+stage2_constancy_assumption = "gray"
 
 [backend_params]
 device = "cuda:1"
@@ -56,6 +57,7 @@ CARRIED = {
     "align_chunk_size": 32,
     "align_output_format": "HDF5",
     "backend_params": {"device": "cuda:1"},
+    "stage2_constancy_assumption": "gray",
     "flow_options": {"alpha": [3.0, 4.0], "weight": [0.7, 0.3], "quality_setting": "fast"},
 }
 
@@ -79,7 +81,8 @@ def test_every_key_of_a_toml_file(tmp_path):
         "stage1_quality_setting: 'fast' is flow_options.quality_setting",
         "backend_params: streams belong to pyflowreg's backends",
         "verbose (logs are always written)",
-        "--profile profiles/slurm",
+        "Snakefile --configfile",
+        "profiles/slurm   # or sge, pbs",
     ):
         assert said in run.stdout and said in text, said
 
@@ -102,7 +105,7 @@ def test_nothing_is_overwritten_unasked(tmp_path):
     run = call("session.toml", cwd=tmp_path)
     assert run.returncode != 0 and "--force" in run.stderr and (tmp_path / "session.yaml").read_text() == "mine"
     assert call("session.toml", "--force", cwd=tmp_path).returncode == 0
-    assert yaml.safe_load((tmp_path / "session.yaml").read_text("utf-8")) == {"root": "."}
+    assert yaml.safe_load((tmp_path / "session.yaml").read_text("utf-8"))["root"] == "."
 
 
 @pytest.mark.parametrize(
@@ -130,4 +133,12 @@ def test_schedulers_become_commands():
 
 def test_other_methods_are_named():
     done = import_session({"flow_backend": "diso"})
-    assert done.settings == {"flow_backend": "auto"} and "'diso' is another method" in done.notes[0]
+    assert done.settings["flow_backend"] == "auto" and "'diso' is another method" in done.notes[0]
+
+
+def test_what_pyflowreg_does_untold_is_told_here():
+    """Its sessions run with quality and alpha 1.5 where the file says nothing."""
+    done = import_session({"root": "."})
+    assert done.settings["flow_options"] == {"quality_setting": "quality", "alpha": 1.5}
+    assert any("quality_setting: 'quality' is pyflowreg's default" in note for note in done.notes)
+    assert import_session({"flow_options": {"min_level": 3}}).settings["flow_options"] == {"min_level": 3, "alpha": 1.5}
