@@ -73,6 +73,13 @@ $(REAL)/session.yaml: scripts/make_demo.py | .venv/.up-to-date
 test: lint ## everything: linters, then unit, oracle, script and workflow tests (snakemake --lint among them)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
+.PHONY: test-tools
+test-tools: setup ## our files opened by GNU Octave, pyflowreg and suite2p (minutes; installs these: 3 GB, Octave if root)
+	@command -v octave-cli >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends octave >/dev/null; } || \
+	  { echo "GNU Octave is missing. On Debian and Ubuntu: apt-get install octave." >&2; exit 1; }
+	$(BIN)/python -m pytest tests/tools
+
 .PHONY: lint
 lint: setup ## ruff and snakefmt, changing nothing
 	$(BIN)/ruff check

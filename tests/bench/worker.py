@@ -65,7 +65,7 @@ def suite2p(reference, warp=False, block=128):
     import torch
 
     torch.set_num_threads(1)
-    _allow_torchvision(torch)
+    allow_torchvision(torch)
     from suite2p.registration import register
 
     cpu = torch.device("cpu")
@@ -92,7 +92,7 @@ def suite2p(reference, warp=False, block=128):
 
 
 @cache  # once per process; it also keeps the definitions alive
-def _allow_torchvision(torch):
+def allow_torchvision(torch):
     """Let suite2p import torchvision where torch is a CPU build and torchvision, which has none on PyPI, is not.
 
     Its compiled operators cannot be loaded then, and importing it fails on two of them that it expects; the

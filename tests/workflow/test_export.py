@@ -9,6 +9,8 @@ import pytest
 import tifffile
 from pynwb import read_nwb
 
+from tests.readme import example
+
 from .conftest import FRAMES, NAMES, SHAPE, snakemake, write_config
 
 TARGETS = ["export_suite2p", "export_caiman", "export_nwb", "export_traces"]
@@ -39,11 +41,26 @@ def mask(exported):
         return arrays["final_valid"]
 
 
+def run_example(after, folder, monkeypatch) -> dict:
+    """Run the README's lines in the session's folder; return what they define."""
+    monkeypatch.chdir(folder)
+    defined = {}
+    exec(example(after).replace("baseline_001", NAMES[0]), defined)
+    return defined
+
+
 def test_at_rest_afterwards(exported):
     run = snakemake(exported, "-n", *TARGETS, "all")
     assert run.nothing_to_do, run.output
     for target in TARGETS:
         assert (exported / "logs" / f"{target}.log").exists() and (exported / "benchmarks" / f"{target}.tsv").exists()
+
+
+def test_the_readme_opens_traces_and_nwb(exported, aligned, mask, monkeypatch):
+    mean = run_example("**Your own analysis**", exported, monkeypatch)["mean"]
+    np.testing.assert_allclose(mean, np.where(mask, aligned.mean(axis=0), 0), rtol=1e-6)
+    first = run_example("**NWB**", exported, monkeypatch)["first"]
+    np.testing.assert_array_equal(first, aligned[0])
 
 
 def test_traces(exported, aligned, mask):
