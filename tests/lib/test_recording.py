@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from lib.recording import READERS, Header, Recording, RecordingError, open_recording, read_header
 from lib.sources import FileList, Source
@@ -371,7 +372,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
-@pytest.mark.parametrize("kind", ["contiguous.tif", "pages.tif", "chunked.h5"])
+@pytest.mark.parametrize("kind", ["contiguous.tif", "pages.tif", "chunked.h5", "chunked.zarr", "flat.raw"])
 def test_memory_does_not_grow_with_the_movie(tmp_path, kind):
     path = tmp_path / kind
     frames = np.random.default_rng(0).integers(0, 4000, (320, 256, 256)).astype(np.uint16)  # 42 MB
@@ -379,6 +380,11 @@ def test_memory_does_not_grow_with_the_movie(tmp_path, kind):
         tifffile.imwrite(path, frames, photometric="minisblack")
     elif kind == "pages.tif":
         tifffile.imwrite(path, frames, photometric="minisblack", rowsperstrip=64, compression="packbits")
+    elif kind == "chunked.zarr":
+        zarr.create_array(path, data=frames, chunks=(4, 256, 256), compressors=None)
+    elif kind == "flat.raw":
+        frames.tofile(path)
+        path.with_suffix(".json").write_text(json.dumps({"shape": frames.shape, "dtype": "uint16"}))
     else:
         with h5py.File(path, "w") as file:
             file.create_dataset("ch1", data=frames, chunks=(4, 128, 128))

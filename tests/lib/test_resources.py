@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lib import resources
+from lib.header import Header
 from lib.session import RecordingInfo
 
 PLAIN = RecordingInfo("a", "a.tif", 10**9, frames=2000, height=512, width=512, channels=1, dtype="uint16")
@@ -33,6 +34,17 @@ def test_memory_does_not_depend_on_the_length():
 def test_a_gpu_needs_memory_of_the_host_too():
     assert resources.compensation_mb(PLAIN, 2, 32, 1, gpu=True) > resources.compensation_mb(PLAIN, 2, 32, 1) + 1000
     assert resources.between_mb(PLAIN, 1, gpu=True) == resources.between_mb(PLAIN, 1) + 1000
+
+
+def test_formats_that_are_read_as_a_whole_need_room_for_it():
+    header = Header("mat-5", 2000, 512, 512, 1, "uint16", in_memory=True)
+    whole = replace(PLAIN, header=header)
+    for need in (
+        lambda r: resources.compensation_mb(r, 2, 32, 1),
+        lambda r: resources.aligning_mb(r, 32, 1),
+        lambda r: resources.session_mb((PLAIN, r), 1),
+    ):
+        assert need(whole) > need(PLAIN) + 1000  # the movie has 1049 MB
 
 
 @pytest.mark.parametrize("change", [{"height": 1024}, {"channels": 2}, {"dtype": "float64"}])
