@@ -334,4 +334,5 @@ def _common_header(channels: list[Joined]) -> Header:
                 )
     if len(channels) == 1:
         return first
-    return replace(first, channels=len(channels), channel_names=())
+    companions = tuple(sorted({name for joined in channels for name in joined.header.companions}))
+    return replace(first, channels=len(channels), channel_names=(), companions=companions)
