@@ -17,8 +17,11 @@ MICROMETRES = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3, "meter":
 class ZarrReader(ArrayReader):
     """A folder that holds a Zarr array (T, H, W), arrays ch1, ch2, ..., or an OME-Zarr image at its full resolution.
 
-    Arrays whose dimensions have names (t, c, z, y, x, as in OME-Zarr and xarray) may have them in any order.
+    Arrays whose dimensions have names (t, c, z, y, x, as in OME-Zarr and xarray) may have them in any order;
+    the user may tell the order of three that have none.
     """
+
+    TAKES_AXES = True
 
     def _open(self, dataset: tuple[str, ...]) -> Header:
         if not self.path.is_dir():
@@ -30,10 +33,11 @@ class ZarrReader(ArrayReader):
             self._arrays = [store[names[0]]]
         else:
             arrays = {"": store} if isinstance(store, zarr.Array) else dict(_arrays(store))
-            axes = {3: "TYX"} | {len(named): named for named in map(_named, arrays.values()) if named}
+            plain = self.axes or "TYX"
+            axes = {3: plain} | {len(named): named for named in map(_named, arrays.values()) if named}
             names = find_movie(self.path, arrays, dataset, axes, noun="array")
             self._arrays = [arrays[name] for name in names]
-            axes = _named(self._arrays[0]) or "TYX"
+            axes = _named(self._arrays[0]) or plain
         self._axes = self._usable(axes, self._arrays[0].shape)
         self._check_present()
         return Header(

@@ -37,6 +37,11 @@ def test_shards_and_names_of_dimensions(tmp_path):
     np.testing.assert_array_equal(read_all(path), frames)
 
 
+def test_axes_that_the_user_tells(tmp_path):
+    zarr.create_array(tmp_path / "movie.zarr", data=np.moveaxis(movie(), 0, -1))
+    np.testing.assert_array_equal(read_all(tmp_path / "movie.zarr", axes="YXT"), movie())
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_group(tmp_path, version):
     path, frames = tmp_path / "movie.zarr", movie(channels=3)
