@@ -1,7 +1,7 @@
 """Variational optical flow: estimate it, warp images with it, measure it."""
 
 from .backend import Backend, as_backend, chosen_backend
-from .calibrate import SAFE_ALPHA, Calibration, calibrate
+from .calibration import SAFE_ALPHA, Calibration, calibrate
 from .compact import compact_shape, compose_flow, pack_flow, unpack_flow
 from .estimator import FlowEstimator
 from .measure import STATISTICS, correlation, flow_measures, statistics

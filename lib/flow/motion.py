@@ -11,7 +11,8 @@ import numpy as np
 MODES = 6  # cosines per axis for what varies along x
 ROWS = 96  # cosines for what varies along y alone, at most
 BAND = 1.35  # modes are pooled in bands, each so much wider than what is below it
-OBSERVED = 0.3  # a mode of which less than this part is found says nothing about its true size
+OBSERVED = 0.12  # a mode of which less than this part is found says little about its true size
+CLEAR = 1.2  # standard errors: what stands out less from the noise is none, or noise would add up to motion
 
 
 def cosines(size: int, count: int) -> np.ndarray:
@@ -67,10 +68,11 @@ class Basis:
         return means[:, self.band].reshape(squares.shape)
 
 
-def true_amplitudes(basis: Basis, measured: np.ndarray, known: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Factors (2, K) on measured coefficients that give them the size of the true ones.
+def true_sizes(basis: Basis, measured: np.ndarray, known: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Factors (2, K) that give measured coefficients the size of the true ones.
 
-    What a method finds of each mode, and the noise it adds, is seen where the motion is known.
+    What a method finds of each mode, and the noise it adds, is seen where the motion is known. The shift is taken as it
+    is.
 
     Parameters
     ----------
@@ -84,7 +86,12 @@ def true_amplitudes(basis: Basis, measured: np.ndarray, known: np.ndarray, found
     gain = np.clip(gain, OBSERVED, 1.2)
     noise = basis.pooled(((found - gain * known) ** 2).mean(0))
     seen = basis.pooled((measured**2).mean(0))
-    return np.sqrt(np.maximum(seen - noise, 0) / gain**2 / np.maximum(seen, 1e-12))
+    count = np.bincount(basis.band)[basis.band]
+    doubt = noise * np.sqrt(2 / count * (1 / len(measured) + 1 / len(known)))  # variances of as many normal values
+    true = np.where(seen - noise > CLEAR * doubt, seen - noise, 0) / gain**2
+    size = np.sqrt(true / np.maximum(seen, 1e-12))
+    size[:, basis.band == 0] = 1
+    return size
 
 
 def random_coefficients(measured: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,6 +6,7 @@ mirror boundary into the weights.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -51,6 +52,7 @@ def even_first(table: Table) -> Table:
     return Table(table.start[order], np.ascontiguousarray(table.weight[:, order]))
 
 
+@lru_cache(256)  # estimators that differ in their parameters alone have the same tables
 def resample_table(n_in: int, n_out: int, sigma: float = 0.0) -> Table:
     """Table that smooths by a Gaussian of `sigma` (input samples) and resamples `n_in` to `n_out` samples by a cubic.
 

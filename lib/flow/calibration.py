@@ -5,31 +5,36 @@ recording itself, is put onto the reference warped by known random motion of the
 the true error is known, and the smoothness with the smallest one is taken.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
-from lib.outliers import unlike
+from lib.outliers import displaced, unlike
 
 from .backend import Backend
 from .estimator import FlowEstimator
 from .measure import correlation
-from .motion import Basis, random_coefficients, true_amplitudes
+from .motion import Basis, random_coefficients, true_sizes
 from .params import FlowParams
 from .register import warp_frame
 
-SAFE_ALPHA = 35.0, 18.0  # along x and y: good enough on all but the cleanest and the noisiest recordings
+SAFE_ALPHA = 48.0, 6.0  # along x and y: good enough on most recordings, and shows fine jitter of the scan
 SAFE_LEVEL = 4  # finest level for residuals and motion, whatever the preset
 FRAMES = 16  # of the recording, at most
 PIXELS = 8 * 512**2  # of all simulated frames together,
 COUNTS = 4, 16  # but no fewer and no more frames than these
-ALPHAS = 1.5 * 2.0 ** np.arange(0, 8)  # 1.5 to 192, looked at in any case
-LIMITS = 0.01, 1e5  # how far the search goes beyond them
-RATIOS = 0.5, 2.0, 4.0, 8.0  # alpha_x : alpha_y, beside 1
+START = 24.0  # the first alpha tried; from there by factors of two,
+ENOUGH = 1.3  # in both directions until the error is so many times the smallest,
+LIMITS = 0.01, 1e5  # or so far
+RATIOS = (0.5,), (2.0, 4.0, 8.0)  # alpha_x : alpha_y, beside 1, as long as they help
+EXTREME = 1e6  # times the reference's range: beyond it, no value of a frame makes sense
+RELATED = 0.02  # correlation with the reference that half of the registered frames reach
 BORDER = 16  # pixels, or a twentieth of the height if that is more: left out of errors
 INVERSION_STEPS = 6
+PATCH = 2.0  # pixels: standard deviation of the filter that makes patches of one sign
 
 
 @dataclass(frozen=True)
@@ -102,27 +107,33 @@ def calibrate(
     safe = replace(params, alpha=SAFE_ALPHA, min_level=SAFE_LEVEL)
     with ThreadPoolExecutor(threads) as pool:
         estimator = FlowEstimator(reference, safe, backend)
+        span = float(np.ptp(reference)) or 1.0
+        frames = [frame for frame in frames if max(abs(float(frame.min())), abs(float(frame.max()))) < EXTREME * span]
         flows = _flows(estimator, frames, pool)
-        rest = list(pool.map(lambda frame, flow: residual(reference, frame, flow), frames, flows))
-        belong = ~unlike(np.array([_likeness(reference, one) for one in rest]))
-        flows, rest = ([one for one, use in zip(those, belong, strict=True) if use] for those in (flows, rest))
-        if note := _no_use(reference, rest):
+        pairs = list(pool.map(lambda frame, flow: residual(reference, frame, flow), frames, flows))
+        rest, likeness = zip(*pairs, strict=True) if pairs else ((), ())
+        if note := _no_use(reference, rest, likeness):
             return Calibration(replace(params, alpha=SAFE_ALPHA) if choose else params, None, (), {}, note)
+        belong = ~unlike(np.array(likeness))
+        belong &= ~displaced(np.array([flow.mean((0, 1)) for flow in flows]), reference.shape, among=belong)
+        flows = [flow for flow, use in zip(flows, belong, strict=True) if use]
+        rest = [one for one, use in zip(rest, belong, strict=True) if use]
         rng, basis = np.random.default_rng(seed), Basis.of(reference.shape[:2])
         measured = np.stack([basis.analyse(flow) for flow in flows])
         count = int(np.clip(PIXELS // np.prod(reference.shape[:2]), *COUNTS))
 
-        def simulate() -> list[Simulated]:
-            """Frames with motion like that in `measured`."""
-            motion = random_coefficients(measured, count, rng)
+        def simulate(motion) -> list[Simulated]:
+            """Frames with motion like `motion`."""
+            seeds = rng.integers(2**63, size=count)
+            inverse = [basis.synthesise(one) for one in random_coefficients(motion, count, rng)]
             rests = [rest[i % len(rest)] for i in range(count)]
-            return list(pool.map(lambda c, r: simulated(reference, r, basis.synthesise(c)), motion, rests))
+            return list(pool.map(lambda *one: simulated(reference, *one), rests, inverse, seeds))
 
-        trial = simulate()
+        trial = simulate(measured)
         known = np.stack([basis.analyse(one.flow) for one in trial])
         found = np.stack([basis.analyse(flow) for flow in _flows(estimator, [one.frame for one in trial], pool)])
-        measured = measured * true_amplitudes(basis, measured, known, found)
-        return _search(reference, simulate(), params, choose, pool, _summary(measured, basis), backend)
+        motion = measured * true_sizes(basis, measured, known, found)
+        return _search(reference, simulate(motion), params, choose, pool, _summary(motion, basis), backend)
 
 
 def _flows(estimator: FlowEstimator, frames, pool) -> list[np.ndarray]:
@@ -131,18 +142,17 @@ def _flows(estimator: FlowEstimator, frames, pool) -> list[np.ndarray]:
     return [flow for flows in pool.map(estimator.flows, parts) for flow in flows]
 
 
-def _likeness(reference: np.ndarray, rest: np.ndarray) -> float:
-    """Correlation of a registered frame, the reference and what remains beside it, with the reference."""
-    return correlation(reference + rest, reference, np.ones(reference.shape[:2], bool))
-
-
-def _no_use(reference: np.ndarray, rest: list[np.ndarray]) -> str | None:
+def _no_use(reference: np.ndarray, rest: Sequence[np.ndarray], likeness: Sequence[float]) -> str | None:
     """Why nothing can be learned from these images, if that is so."""
+    if not rest:
+        return "no frame can be registered: their values are beyond what the reference lets expect"
     span = float(np.ptp(reference))
     if span == 0:
         return "the reference is constant: there is nothing to register"
     if max(float(one.std()) for one in rest) < 1e-6 * span:
         return "the frames are the reference itself: they do not tell how noisy the recording is"
+    if np.median(likeness) < RELATED:
+        return "the frames do not resemble the reference"
     return None
 
 
@@ -159,8 +169,8 @@ class Simulated:
     flow: np.ndarray
 
 
-def residual(reference: np.ndarray, frame: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """What a frame shows beside the reference, at the reference's pixels, (H, W[, C]) float32.
+def residual(reference: np.ndarray, frame: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, float]:
+    """What a frame shows beside the reference, at the reference's pixels, (H, W[, C]) float32; their correlation.
 
     Each pixel of the reference takes the value of the nearest pixel of the frame, so that noise is not smoothed, and
     the reference is sampled where that pixel looked.
@@ -168,15 +178,21 @@ def residual(reference: np.ndarray, frame: np.ndarray, flow: np.ndarray) -> np.n
     at = _grid(flow.shape) + flow
     nearest = _reflect(np.rint(at), flow.shape)
     x, y = (nearest[..., c].astype(np.intp) for c in (0, 1))
-    return frame[y, x].astype(np.float32) - _sample(reference, nearest - flow)
+    seen, expected = frame[y, x].astype(np.float32), _sample(reference, nearest - flow)
+    return seen - expected, correlation(seen, expected, np.ones(flow.shape[:2], bool))
 
 
-def simulated(reference: np.ndarray, rest: np.ndarray, inverse: np.ndarray) -> Simulated:
+def simulated(reference: np.ndarray, rest: np.ndarray, inverse: np.ndarray, seed: int) -> Simulated:
     """The reference, moved, with what remained of a frame moving with it.
 
-    `inverse` (H, W, 2) leads from the pixels of the simulated frame to the reference.
+    `inverse` (H, W, 2) leads from the pixels of the simulated frame to the reference. The flow which left `rest` has
+    followed the noise a little, and not all of the motion. What that left in `rest` is the same all over a place in the
+    image; random signs of patches that are smaller break it up.
     """
-    at = _reflect(_grid(inverse.shape) + inverse, inverse.shape)
+    shape = inverse.shape[:2]
+    patches = gaussian_filter(np.random.default_rng(seed).standard_normal(shape, np.float32), PATCH)
+    rest = rest * np.sign(patches).reshape(shape + (1,) * (rest.ndim - 2))
+    at = _reflect(_grid(shape) + inverse, shape)
     x, y = (np.rint(at[..., c]).astype(np.intp) for c in (0, 1))
     return Simulated(_sample(reference, at) + rest[y, x], _inverse(inverse))
 
@@ -190,7 +206,7 @@ def error(estimated: np.ndarray, true: np.ndarray) -> float:
 
 
 def _search(reference, frames: list[Simulated], params: FlowParams, choose: bool, pool, motion, backend) -> Calibration:
-    """Try alpha by factors of two, then ratios, then alpha between and beyond."""
+    """Try alpha by factors of two, then ratios, then alpha in between."""
     tried: dict[tuple[float, float], float] = {}
 
     def epe(alpha: float, ratio: float) -> float:
@@ -212,12 +228,13 @@ def _search(reference, frames: list[Simulated], params: FlowParams, choose: bool
         ax, ay = params.alpha_xy
         key = float(np.sqrt(ax * ay)), float(ax / ay)
         return Calibration(params, epe(*key), (_point(*key, epe(*key)),), motion)
-    try_all((alpha, 1.0) for alpha in ALPHAS)
-    for factor in (0.5, 2.0):  # the optimum may lie beyond
-        while best()[0] == (min if factor < 1 else max)(a for a, _ in tried) and LIMITS[0] < best()[0] < LIMITS[1]:
-            epe(best()[0] * factor, 1.0)
+    epe(START, 1.0)
+    for factor in (0.5, 2.0):
+        alpha = START * factor
+        while LIMITS[0] < alpha < LIMITS[1] and epe(alpha, 1.0) < ENOUGH * min(tried.values()):
+            alpha *= factor
     alpha = best()[0]
-    for step in ((0.5,), (2.0, 4.0, 8.0)):
+    for step in RATIOS:
         for ratio in step:
             if epe(alpha, ratio) > min(tried.values()):
                 break
