@@ -127,7 +127,7 @@ def calibrate(
             seeds = rng.integers(2**63, size=count)
             inverse = [basis.synthesise(one) for one in random_coefficients(motion, count, rng)]
             rests = [rest[i % len(rest)] for i in range(count)]
-            return list(pool.map(lambda *one: simulated(reference, *one), rests, inverse, seeds))
+            return list(pool.map(lambda r, w, s: simulated(reference, broken_up(r, s), w), rests, inverse, seeds))
 
         trial = simulate(measured)
         known = np.stack([basis.analyse(one.flow) for one in trial])
@@ -182,17 +182,22 @@ def residual(reference: np.ndarray, frame: np.ndarray, flow: np.ndarray) -> tupl
     return seen - expected, correlation(seen, expected, np.ones(flow.shape[:2], bool))
 
 
-def simulated(reference: np.ndarray, rest: np.ndarray, inverse: np.ndarray, seed: int) -> Simulated:
+def broken_up(rest: np.ndarray, seed: int) -> np.ndarray:
+    """What remained of a frame, with random signs of small patches.
+
+    The flow that left it has followed the noise a little, and not all of the motion. What that left behind is the same
+    all over a place in the image; the patches are smaller.
+    """
+    patches = gaussian_filter(np.random.default_rng(seed).standard_normal(rest.shape[:2], np.float32), PATCH)
+    return rest * np.sign(patches).reshape(patches.shape + (1,) * (rest.ndim - 2))
+
+
+def simulated(reference: np.ndarray, rest: np.ndarray, inverse: np.ndarray) -> Simulated:
     """The reference, moved, with what remained of a frame moving with it.
 
-    `inverse` (H, W, 2) leads from the pixels of the simulated frame to the reference. The flow which left `rest` has
-    followed the noise a little, and not all of the motion. What that left in `rest` is the same all over a place in the
-    image; random signs of patches that are smaller break it up.
+    `inverse` (H, W, 2) leads from the pixels of the simulated frame to the reference.
     """
-    shape = inverse.shape[:2]
-    patches = gaussian_filter(np.random.default_rng(seed).standard_normal(shape, np.float32), PATCH)
-    rest = rest * np.sign(patches).reshape(shape + (1,) * (rest.ndim - 2))
-    at = _reflect(_grid(shape) + inverse, shape)
+    at = _reflect(_grid(inverse.shape) + inverse, inverse.shape)
     x, y = (np.rint(at[..., c]).astype(np.intp) for c in (0, 1))
     return Simulated(_sample(reference, at) + rest[y, x], _inverse(inverse))
 

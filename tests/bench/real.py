@@ -9,7 +9,7 @@ from scipy.ndimage import convolve, gaussian_filter
 
 from lib.compensation import read_smoothed
 from lib.flow import SAFE_ALPHA, Calibration, FlowEstimator, FlowParams, calibrate, correlation, warp_frame
-from lib.flow.calibrate import SAFE_LEVEL, residual, simulated
+from lib.flow.calibration import SAFE_LEVEL, residual, simulated
 from lib.preparation import make_reference
 from lib.recording import open_recording
 from lib.simulate import invert, simulate_motion
@@ -126,7 +126,7 @@ def read(data: Path) -> Recording:
 def residuals(reference: np.ndarray, frames: np.ndarray) -> list[np.ndarray]:
     """What frames (T, H, W) show beside the reference, each (H, W): noise and activity."""
     estimator = FlowEstimator(reference, FlowParams(alpha=SAFE_ALPHA, min_level=SAFE_LEVEL))
-    return [residual(reference, frame, estimator(frame)) for frame in frames]
+    return [residual(reference, frame, estimator(frame))[0] for frame in frames]
 
 
 def known_motion(size: dict[str, float], shape: tuple[int, int]) -> np.ndarray:
