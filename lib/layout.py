@@ -124,12 +124,19 @@ def create_raw(path: Path, shapes: Mapping[str, tuple[int, ...]], dtype: np.dtyp
 
 
 class FrameFile:
-    """A laid-out file, opened for writing frames into its regions; OSError if its space cannot be reserved."""
+    """A laid-out file, opened for writing frames into its regions; OSError if its space cannot be reserved.
 
-    def __init__(self, path: Path, regions: Mapping[str, Region]) -> None:
+    Processes on several machines may write into it at once if all say `shared`. With O_DSYNC, NFS sends the bytes that
+    were written and no others; without, it may send whole pages, with old content for what another machine has written
+    meanwhile. Space is not reserved then: where the file system cannot do it, the C library writes zeros instead.
+    """
+
+    def __init__(self, path: Path, regions: Mapping[str, Region], *, shared: bool = False) -> None:
         self.path = path
         self._regions = regions
-        self._descriptor = os.open(path, os.O_RDWR)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_DSYNC if shared else os.O_RDWR)
+        if shared:
+            return
         size = os.fstat(self._descriptor).st_size
         try:
             os.posix_fallocate(self._descriptor, 0, size)

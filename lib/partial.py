@@ -3,6 +3,9 @@
 All files lie in `.partial` beside their final place, laid out at full size. A batch counts as done once its frames
 are on disk and, after that, its line in the journal is. The journal's first line says which job the files belong
 to; to any other job they are worthless and are removed.
+
+Several processes, on several machines, may write shards of one recording at once, each its own span of frames and with
+its own journal. Nothing is shared but the files, of which each writes its own bytes.
 """
 
 import errno
@@ -26,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 Derive = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
-JOURNAL, LOCK = "journal.jsonl", "lock"
+JOURNAL, SHARD_JOURNAL, LOCK = "journal.jsonl", "journal_{}-{}.jsonl", "lock"
 MOVIE, VALID, STATISTICS = "compensated.hdf5", "idx.hdf", "statistics.bin"
 FLOW, COMPACT = "w.h5", "w_compact.h5"
 
@@ -51,13 +54,17 @@ class CompensationStore:
         Numbers about the movie, such as its frame rate, that its HDF5 file keeps.
     compact_shape
         Keep the displacements in little space, at this size (h, w).
+    span
+        Take care of the frames [start, stop) only, beside others who do the rest. A store without it must have been
+        opened before, and puts everything together afterwards.
 
     Raises
     ------
     OSError
         The files cannot be made; the message says how many bytes are needed and how many are free.
     RuntimeError
-        Another process is working on the same recording.
+        Another process is working on the same recording, or on the same span of it; or a span is asked for, and what
+        is there was not made for this job.
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class CompensationStore:
         save_w: bool = False,
         attributes: Mapping[str, Any] | None = None,
         compact_shape: tuple[int, int] | None = None,
+        span: tuple[int, int] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.frames = frames
@@ -81,13 +89,15 @@ class CompensationStore:
         self.save_w = save_w
         self.attributes = dict(attributes or {})
         self.compact_shape = compact_shape
+        self.span = span or (0, frames)
+        self._shared = span is not None
         self._partial = self.folder / ".partial"
         self._done: list[tuple[int, int]] = []
         self._files: dict[str, FrameFile] = {}
         self._mutex = threading.Lock()
         self._partial.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self._partial / LOCK)
         self._journal = -1
+        self._lock = _lock(self._partial / LOCK, shared=self._shared)
         job = {
             "fingerprint": fingerprint,
             "frames": frames,
@@ -117,11 +127,14 @@ class CompensationStore:
 
     @property
     def finished(self) -> list[tuple[int, int]]:
-        """The stretches [start, stop) that are on disk, sorted and merged."""
+        """The stretches [start, stop) of the span that are on disk, sorted and merged."""
         merged: list[tuple[int, int]] = []
         with self._mutex:
             done = sorted(self._done)
-        for start, stop in done:
+        first, last = self.span
+        for start, stop in ((max(start, first), min(stop, last)) for start, stop in done):
+            if start >= stop:
+                continue
             if merged and start <= merged[-1][1]:
                 merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
             else:
@@ -129,10 +142,10 @@ class CompensationStore:
         return merged
 
     def missing(self, batch: int) -> list[tuple[int, int]]:
-        """The stretches [start, stop) still to do, none longer than `batch` frames."""
-        finished = self.finished
-        starts = [0, *(stop for _, stop in finished)]
-        stops = [*(start for start, _ in finished), self.frames]
+        """The stretches [start, stop) of the span still to do, none longer than `batch` frames."""
+        finished, (first, last) = self.finished, self.span
+        starts = [first, *(stop for _, stop in finished)]
+        stops = [*(start for start, _ in finished), last]
         return [
             (begin, min(begin + batch, stop))
             for start, stop in zip(starts, stops, strict=True)
@@ -217,6 +230,8 @@ class CompensationStore:
         OSError
             No space for the compressed files; what was done stays usable.
         """
+        if self._shared:
+            raise RuntimeError(f"{self.folder}: only a store of all frames can put the outputs together")
         if left := self.missing(self.frames):
             raise RuntimeError(f"{self.folder}: frames {left} have not been written yet")
         if absent := [name for name in also if not (self.scratch / name).exists()]:
@@ -252,17 +267,30 @@ class CompensationStore:
         entries, length = _read_journal(path)
         sizes = {name: item.stat().st_size for name in self._plan() if (item := self._partial / name).exists()}
         if entries and (entries[0].get("job"), entries[0].get("sizes")) == (job, sizes):
-            self._journal = os.open(path, os.O_WRONLY | os.O_APPEND)
+            done = entries[1:]
+            for shard in self._partial.glob(SHARD_JOURNAL.format("*", "*")):
+                done += _read_journal(shard)[0]
+            if self._shared:
+                path = self._partial / SHARD_JOURNAL.format(*self.span)
+                length = _read_journal(path)[1]
+            self._journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            if self._shared:
+                _hold(self._journal, path)
             os.ftruncate(self._journal, length)  # a torn last line would swallow the next one
-            self._done = [(entry["start"], entry["stop"]) for entry in entries[1:]]
+            self._done = [(entry["start"], entry["stop"]) for entry in done]
             for name, (shapes, dtype) in self._plan().items():
                 offsets = entries[0]["offsets"][name]
                 regions = {key: Region(offsets[key], shape, dtype) for key, shape in shapes.items()}
                 with name_in_errors(self._partial / name):
-                    self._files[name] = FrameFile(self._partial / name, regions)
-            done = sum(stop - start for start, stop in self.finished)
-            logger.info("%s: %d of %d frames are done, going on from there", self.folder, done, self.frames)
+                    self._files[name] = FrameFile(self._partial / name, regions, shared=self._shared)
+            count, wanted = sum(stop - start for start, stop in self.finished), self.span[1] - self.span[0]
+            logger.info("%s: %d of %d frames are done, going on from there", self.folder, count, wanted)
             return
+        if self._shared:
+            raise RuntimeError(
+                f"{self._partial} was not made for frames {self.span} of this recording with these parameters and "
+                "versions of the software; remove that folder and run again"
+            )
         if entries:
             logger.warning("%s is of other data or parameters, or damaged: starting afresh", self._partial)
         self._clear()
@@ -347,19 +375,27 @@ def _read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
     return entries, length
 
 
-def _lock(path: Path) -> int:
-    """Return a descriptor that keeps other processes away until it is closed, or its process ends."""
+def _lock(path: Path, *, shared: bool) -> int:
+    """Return a descriptor that keeps other processes away until it is closed; other shards are let in if `shared`."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+        _hold(descriptor, path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    except RuntimeError:
         os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _hold(descriptor: int, path: Path, kind: int = fcntl.LOCK_EX) -> None:
+    """Lock an open file until it is closed, or its process ends."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError as error:
         raise RuntimeError(
             f"another process is compensating into {path.parent}; wait for it or end it, then run again"
         ) from error
     except OSError as error:  # file systems without locks; Snakemake's own lock is there too
         logger.warning("%s cannot be locked (%s): do not run two jobs on it at once", path, error)
-    return descriptor
 
 
 def _place(source: Path, target: Path) -> None:

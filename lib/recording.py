@@ -334,5 +334,4 @@ def _common_header(channels: list[Joined]) -> Header:
                 )
     if len(channels) == 1:
         return first
-    companions = tuple(sorted({name for joined in channels for name in joined.header.companions}))
-    return replace(first, channels=len(channels), channel_names=(), companions=companions)
+    return replace(first, channels=len(channels), channel_names=())

@@ -30,6 +30,9 @@ FILES = {
     "flow": "{output_root}/{recording}/w.h5",
     "compact_flow": "{output_root}/{recording}/w_compact.h5",
     "status": "{output_root}/{recording}/status.json",
+    # of one that is split over several jobs, until it is put together
+    "prepared": "{output_root}/{recording}/.partial/prepared.json",
+    "shard": "{output_root}/{recording}/.partial/frames_{first}-{stop}.json",
     "average": "{output_root}/{recording}/temporal_average.npy",
     "valid_fraction": "{output_root}/{recording}/valid_fraction.npy",
     "mask": "{final_results}/{recording}_valid_idx.png",

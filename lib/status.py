@@ -44,6 +44,11 @@ def record(folder: str | Path, rule: str, files: Iterable[str | Path], **facts) 
         write_json(Path(folder, PUBLIC), status)
 
 
+def facts(folder: str | Path) -> dict:
+    """Return what is known of a folder of results: all that `record` was told, nothing if there is nothing yet."""
+    return _status(folder)
+
+
 def stamp(folder: str, rule: str) -> str:
     """Return the path of the file that makes Snakemake run `rule` again; it exists once damage was found."""
     return os.path.join(folder, ".damaged", rule)

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 
@@ -14,7 +15,9 @@ from lib import resources
 from lib.handover import hand_over, take_over
 from lib.logs import failure_report
 from lib.session import SessionError, open_session
-from lib.status import mark_damage, stamp, stamped_rules, trust
+from lib.shards import plan_shards, remembered_shards, spans, wanted_shards
+from lib.sources import fingerprint
+from lib.status import facts, mark_damage, stamp, stamped_rules, trust
 from lib.version import KERNEL
 
 # Answered while parsing, because recordings that cannot be used end it, and people want to see those most.
@@ -74,10 +77,20 @@ COMPENSATION = {
     if key not in ("buffer_size", "save_w", "save_w_compact", "save_valid_idx", "save_meta_info")
 }
 
+# Parameters of every rule that compensates.
+STAGE1 = {
+    "options": COMPENSATION,
+    "reading": lambda wildcards: session.reading(recording(wildcards)),
+    # a source that was exchanged for an older file is noticed by its size or shape
+    "source": lambda wildcards: recording(wildcards).facts,
+    "kernel": KERNEL,
+}
+
 ALIGNED_MOVIE = {"TIFF": "aligned_tiff", "HDF5": "aligned_hdf5", "none": None}[
     settings["align_output_format"]
 ]
 FROM_RAW = bool(ALIGNED_MOVIE) and settings["align_from"] == "raw" and not session.external
+KEPT = {"save_flow": options["save_w"], "save_compact_flow": FROM_RAW}  # of what is not always kept
 
 RECORDING_RESULTS = [
     "compensated",
@@ -99,6 +112,7 @@ SESSION_RESULTS = ["center", "final_png", "final_npz", "final_mat", "final_statu
 SESSION_RESULTS += ["summary_figure", "summary_table"]
 
 CLUSTER_THREADS = 4  # of a job with `n_workers: auto`
+MANY_JOBS = 100  # side by side on a cluster, if --jobs sets no limit
 
 # Submitting jobs, or being one of those. The main process has no idea what the nodes have.
 ON_CLUSTER = workflow.non_local_exec or not workflow.is_main_process
@@ -163,6 +177,55 @@ def threads(wildcards):
 def submission(name):
     """Group of jobs that go to a scheduler as one; not for a dry run, which shows jobs of a group less clearly."""
     return name if workflow.non_local_exec else None
+
+
+@lru_cache
+def shards():
+    """The recordings whose compensation is split, and over how many jobs. The main process decides it."""
+    if not workflow.is_main_process:
+        return remembered_shards(session.output_root)
+    per_job = threads(None)
+    if workflow.non_local_exec:
+        jobs = workflow.resource_settings.nodes or MANY_JOBS
+    else:
+        jobs = max((workflow.resource_settings.cores or 1) // per_job, 1)
+    wanted = wanted_shards(
+        session.recordings,
+        1 if GPU and settings["shards"] == "auto" else settings["shards"],  # one GPU gains nothing by it
+        jobs=jobs,
+        threads=per_job,
+        quality=options["quality_setting"],
+    )
+    runs = workflow.executor_plugin is not None and not workflow.dryrun
+    return plan_shards(wanted, session.output_root, is_compensated, remember=runs)
+
+
+def is_compensated(name):
+    """Whether a recording has been compensated as it is to be, from the file that is there."""
+    made = facts(os.path.dirname(session.path("status", name)))
+    source = fingerprint(session.by_name[name].path)
+    return (
+        made.get("parameters") == COMPENSATION
+        and made["versions"]["kernel"] == KERNEL
+        and made["source"] == made["source"] | source
+    )
+
+
+def shard(wildcards):
+    """The job's shard as if it were a recording; without frames if the job prepares them."""
+    frames = int(wildcards.get("stop", 0)) - int(wildcards.get("first", 0))
+    return replace(recording(wildcards), frames=frames * options["bin_size"])
+
+
+def shards_of(wildcards):
+    """Input function: the shards of the recording, if its compensation is split."""
+    count = shards().get(wildcards.recording, 1)
+    frames = -(-recording(wildcards).frames // options["bin_size"])
+    return [
+        session.path("shard", wildcards.recording, first=first, stop=stop)
+        for first, stop in spans(frames, count)
+        if count > 1
+    ]
 
 
 # As parameters these take `input`: Snakemake then counts them as derived, and a change is no reason to run again.

@@ -1,11 +1,15 @@
 # Stage 1: motion within each recording.
 
 
+include: "shards.smk"
+
+
 rule compensate_recording:
     """Register all frames of a recording to its reference; goes on where a killed job stopped."""
     input:
         recording=lambda wildcards: recording(wildcards).path,
         reference=session.reference_image or [],
+        shards=shards_of,
         damaged=damage_stamp("compensate_recording"),
     output:
         compensated=session.path("compensated"),
@@ -45,11 +49,7 @@ rule compensate_recording:
             recording(wildcards), threads, options["quality_setting"], attempt
         ),
     params:
-        options=COMPENSATION,
-        reading=reading,
-        # a source that was exchanged for an older file is noticed by its size or shape
-        source=lambda wildcards: recording(wildcards).facts,
-        kernel=KERNEL,
+        **STAGE1,
         batch=batch,
         backend=backend,
     script:

@@ -1,21 +1,17 @@
 """Register the frames of one recording to its reference."""
 
-import platform
+import json
 import time
 from pathlib import Path
 
-import numpy as np
-
 from lib import status
 from lib.compensation import compensate
-from lib.flow import STATISTICS, Backend, as_backend, chosen_backend, compact_shape
+from lib.flow import Backend, as_backend, chosen_backend
 from lib.logs import job_log
 from lib.outliers import outlier_frames
-from lib.partial import CompensationStore
-from lib.preparation import CALIBRATION, REFERENCE, Preparation, flow_params, prepare
+from lib.preparation import CALIBRATION, REFERENCE
 from lib.progress import Progress
-from lib.recording import Recording, open_recording
-from lib.sources import fingerprint as fingerprint_of
+from lib.stage1 import open_stage1, preparation
 
 
 def compensate_recording(
@@ -31,10 +27,11 @@ def compensate_recording(
     batch: int | None = None,
     threads: int = 1,
     backend: str | Backend = "numba",
+    seconds_before: float = 0.0,
 ) -> dict:
     """Write the compensated movie, masks, reference, calibration and statistics of `source` into `folder`.
 
-    What a killed call with the same arguments left in the folder is continued.
+    What a killed call with the same arguments, or shards, left in the folder is continued.
 
     Parameters
     ----------
@@ -54,6 +51,8 @@ def compensate_recording(
         Frames at once, and threads. Results do not depend on them.
     backend : {"numba", "cupy"} or Backend
         What computes. Another one gives other last bits, so that it does not continue what this one began.
+    seconds_before : float
+        What other jobs spent on it.
 
     Returns
     -------
@@ -61,36 +60,18 @@ def compensate_recording(
         The facts for status.json.
     """
     started = time.perf_counter()
-    reading, backend = reading or {}, as_backend(backend)
-    fingerprint = {
-        "source": fingerprint_of(source) | {key: value for key, value in reading.items() if value is not None},
-        "parameters": options,
-        "versions": {
-            "kernel": kernel,
-            "backend": backend.name,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-        },
-    }
-    typename, compression = options["output_typename"], options["compression"]
-    with (
-        open_recording(source, **reading, bin_size=options["bin_size"]) as recording,
-        CompensationStore(
-            folder,
-            frames=recording.frames,
-            frame_shape=recording.frame_shape,
-            dtype=recording.dtype if typename == "source" else typename,
-            fingerprint=fingerprint,
-            statistics=STATISTICS,
-            save_w=save_flow,
-            compact_shape=compact_shape(recording.frame_shape[:2], flow_params(options)) if save_compact_flow else None,
-            attributes=attributes(recording),
-        ) as store,
-    ):
-        prepared = Preparation.read(store.scratch)
-        if prepared is None:
-            prepared = prepare(recording, options, image=reference_image, threads=threads, backend=backend)
-            prepared.write(store.scratch)
+    backend, compression = as_backend(backend), options["compression"]
+    with open_stage1(
+        source=source,
+        folder=folder,
+        options=options,
+        kernel=kernel,
+        reading=reading,
+        save_flow=save_flow,
+        save_compact_flow=save_compact_flow,
+        backend=backend,
+    ) as (recording, store, fingerprint):
+        prepared = preparation(recording, store, options, image=reference_image, threads=threads, backend=backend)
         reference, params = prepared.reference, prepared.params(options)
         with Progress(recording.frames, recording.name) as progress:
             how = {"threads": threads, "batch": batch, "backend": backend}
@@ -100,7 +81,7 @@ def compensate_recording(
             compression=None if compression == "none" else compression,
             derive=lambda columns: {"outlier": outlier_frames(columns, recording.frame_shape)},
         )
-        seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started + seconds_before
         return fingerprint | {
             "stage1": "done",
             "frames": recording.frames,
@@ -113,12 +94,6 @@ def compensate_recording(
             "seconds": round(seconds, 3),
             "frames_per_second": round(recording.frames / seconds, 1),
         }
-
-
-def attributes(recording: Recording) -> dict:
-    """What the files of frames tell about the recording."""
-    told = {key: value for key, value in recording.scales.items() if value is not None}
-    return told | ({"bidiphase": recording.bidiphase} if recording.bidiphase else {})
 
 
 def main(snakemake):
@@ -137,6 +112,10 @@ def main(snakemake):
             batch=snakemake.params.batch,
             threads=snakemake.threads,
             backend=backend,
+            # shards, if it has been split: their frames are there already, and only have to be put together
+            seconds_before=sum(
+                json.loads(Path(path).read_text("utf-8"))["seconds"] for path in snakemake.input.get("shards") or ()
+            ),
         )
         written = [path for path in snakemake.output if path != snakemake.output.status]
         status.record(folder, snakemake.rule, written, **facts)

@@ -437,3 +437,62 @@ def test_journal_is_for_people_too(tmp_path):
     header, batch = map(json.loads, (tmp_path / ".partial" / "journal.jsonl").read_text().splitlines())
     assert header["job"]["fingerprint"] == {"size": 10, "alpha": [1.5, 1.5]}
     assert batch == {"start": 0, "stop": 8}
+
+
+SHARDS = [(0, 7), (7, 12), (12, FRAMES)]
+
+
+def test_shards_write_one_recording_side_by_side(tmp_path):
+    with open_store(tmp_path / "whole", channels=2, save_w=True) as store:
+        complete(store)
+        finish(store)
+    folder, settings = tmp_path / "shards", {"channels": 2, "save_w": True}
+    open_store(folder, **settings).close()  # makes room
+    stores = [open_store(folder, **settings, span=span) for span in SHARDS]
+    assert [store.missing(4) for store in stores[:2]] == [[(0, 4), (4, 7)], [(7, 11), (11, 12)]]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda store: complete(store, batch=2), stores))
+    assert [store.finished for store in stores] == [[span] for span in SHARDS]
+    for store in stores:
+        store.close()
+    with open_store(folder, **settings) as store:
+        assert store.missing(FRAMES) == []
+        finish(store)
+    for path in (tmp_path / "whole").iterdir():
+        assert path.read_bytes() == (folder / path.name).read_bytes(), path.name
+
+
+def test_a_killed_shard_goes_on_and_other_shards_may_take_over(tmp_path):
+    code = "import os, signal\nfrom tests.lib.test_partial import *\n"
+    code += f"store = open_store(Path({str(tmp_path)!r}), span=(5, 15))\nwrite(store, 5, 9)\nwrite(store, 11, 12)\n"
+    code += "os.write(store._journal, b'{\"start\": 12, ')\nos.kill(os.getpid(), signal.SIGKILL)"
+    open_store(tmp_path).close()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT)
+    assert done.returncode == -signal.SIGKILL
+    with open_store(tmp_path, span=(5, 15)) as store:
+        assert store.missing(20) == [(9, 11), (12, 15)]
+        write(store, 9, 11)
+    with open_store(tmp_path, span=(10, 20)) as store:  # another number of shards
+        assert store.missing(20) == [(12, 20)]
+        complete(store)
+    with open_store(tmp_path) as store:
+        assert store.missing(20) == [(0, 5)]
+        complete(store)
+        finish(store)
+    check_outputs(tmp_path)
+
+
+def test_shards_keep_out_of_each_others_way(tmp_path):
+    with pytest.raises(RuntimeError, match="was not made for frames"):
+        open_store(tmp_path, span=(0, 5))
+    with open_store(tmp_path), pytest.raises(RuntimeError, match="another process"):
+        open_store(tmp_path, span=(0, 5))
+    with open_store(tmp_path, span=(0, 5)) as store:
+        with pytest.raises(RuntimeError, match="another process"):
+            open_store(tmp_path, span=(0, 5))
+        with pytest.raises(RuntimeError, match="another process"):
+            open_store(tmp_path)
+        with pytest.raises(RuntimeError, match="was not made for"):
+            open_store(tmp_path, span=(5, 9), fingerprint={"size": 11})
+        with pytest.raises(RuntimeError, match="only a store of all frames"):
+            store.finish()

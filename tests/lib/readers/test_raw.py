@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.recording import Header, Recording, RecordingError, open_recording, read_header
-from lib.sources import Source
+from lib.recording import Header, RecordingError, open_recording, read_header
 from tests.movies import FRAMES, HEIGHT, WIDTH, movie, read_all
 
 
@@ -56,18 +55,6 @@ def test_planes_byte_order_offset_and_matlab(tmp_path):
         tmp_path / "c.raw", movie().swapaxes(1, 2).copy(), shape=(HEIGHT, WIDTH, FRAMES), axes="YXT", order="F"
     )
     np.testing.assert_array_equal(read_all(path), movie())
-
-
-def test_every_file_of_every_channel_is_told(tmp_path):
-    """A change in any of them makes the recording a new one."""
-    paths = [[tmp_path / f"a_ch{c}_{i}.raw" for i in range(2)] for c in range(2)]
-    for c, i in np.ndindex(2, 2):
-        write(paths[c][i], movie(channels=2)[6 * i : 6 * i + 6, ..., c])
-    source = Source("a", tuple(tuple(map(str, files)) for files in paths))
-    with Recording(source) as recording:
-        np.testing.assert_array_equal(recording.read(0, FRAMES), movie(channels=2))
-    sidecars = [str(path.with_suffix(".json")) for files in paths for path in files]
-    assert read_header(source).companions == tuple(sidecars)
 
 
 WRONG = {
