@@ -17,6 +17,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+MAT5_BYTES = 2**31 - 1024  # of one variable in a MATLAB 5 file, with its name and shape
+
 
 @contextmanager
 def name_in_errors(path: Path) -> Iterator[None]:
@@ -101,14 +103,25 @@ def write_npz(path: str | Path, arrays: Mapping[str, Any]) -> None:
         np.savez(temporary, allow_pickle=False, **arrays)
 
 
-def write_mat(path: str | Path, arrays: Mapping[str, Any]) -> None:
-    """Write named arrays as a MATLAB 5 .mat file."""
-    from scipy.io import savemat
+def write_mat(path: str | Path, arrays: Mapping[str, Any], *, limit: int = MAT5_BYTES) -> None:
+    """Write named arrays as a .mat file: of MATLAB 5, which everything reads, or of MATLAB 7.3 (HDF5).
 
+    The latter only if an array has more than `limit` bytes, which MATLAB 5 files cannot hold. MATLAB's `load` reads
+    both.
+    """
+    values = dict(arrays)
+    version = "5.0" if all(np.asarray(value).nbytes <= limit for value in values.values()) else "7.3"
     with atomic_path(path) as temporary:
-        savemat(temporary, dict(arrays), do_compression=True)
-        with open(temporary, "r+b") as file:  # SciPy puts the date into the header text; equal data, equal bytes
-            file.write(b"MATLAB 5.0 MAT-file, written by flowsession".ljust(116))
+        if version == "5.0":
+            from scipy.io import savemat
+
+            savemat(temporary, values, do_compression=True)
+        else:
+            import hdf5storage
+
+            hdf5storage.savemat(str(temporary), values, format="7.3", store_python_metadata=False, oned_as="column")
+        with open(temporary, "r+b") as file:  # both put the date into the header text; equal data, equal bytes
+            file.write(f"MATLAB {version} MAT-file, written by flowsession".encode().ljust(116))
 
 
 def write_png(path: str | Path, image: np.ndarray) -> None:
@@ -186,6 +199,10 @@ def _check_tiff(path: Path) -> None:
 
 
 def _check_mat(path: Path) -> None:
+    if h5py.is_hdf5(path):
+        with h5py.File(path, "r") as file:
+            file.visititems(lambda name, item: item[-1:] if isinstance(item, h5py.Dataset) and item.shape else None)
+        return
     from scipy.io import loadmat
 
     loadmat(path)

@@ -190,3 +190,27 @@ def test_hdf5_without_movie_is_found(tmp_path):
     with h5py.File(path, "w") as file:
         file["ch1"] = np.zeros((0, 4, 5))
     assert verify(path) == f"{path}: dataset /ch1 is empty"
+
+
+def test_mat_files_of_large_arrays_are_hdf5(tmp_path):
+    arrays = {
+        "averages": np.random.default_rng(0).random((3, 40, 50)),
+        "mask": IMAGE > 7000,
+        "paths": np.array(["/data/größer 1.h5", "b"], object),
+    }
+    small, large = tmp_path / "small.mat", tmp_path / "large.mat"
+    write_mat(small, arrays, limit=10**6)
+    write_mat(large, arrays, limit=arrays["averages"].nbytes - 1)
+    assert small.read_bytes()[:10] == b"MATLAB 5.0" and large.read_bytes()[:10] == b"MATLAB 7.3"
+    with h5py.File(large) as file:  # as MATLAB stores it: axes reversed, text as numbers behind references
+        np.testing.assert_array_equal(file["averages"][:].T, arrays["averages"])
+        assert [file["averages"].attrs["MATLAB_class"], file["mask"].attrs["MATLAB_class"]] == [b"double", b"logical"]
+        assert file["paths"].attrs["MATLAB_class"] == b"cell"
+        first = file[file["paths"][:].ravel()[0]]
+        assert first.attrs["MATLAB_class"] == b"char" and bytes(first[:]).decode("utf-16") == "/data/größer 1.h5"
+    again = tmp_path / "again.mat"
+    write_mat(again, arrays, limit=1000)
+    assert again.read_bytes() == large.read_bytes()
+    assert verify(small) is None and verify(large) is None
+    large.write_bytes(again.read_bytes()[:-1000])
+    assert verify(large)

@@ -240,7 +240,7 @@ def test_session_arrays():
     masks = [np.ones((4, 5), bool), np.ones((4, 5), bool)]
     aligned = [masks[0].copy(), masks[1].copy()]
     aligned[0][0], aligned[1][:, 0] = False, False
-    fields = [(np.full((4, 5), i, np.float32), np.full((4, 5), -i, np.float32)) for i in range(2)]
+    fields = [np.stack([np.full((4, 5), i, np.float32), np.full((4, 5), -i, np.float32)], -1) for i in range(2)]
     averages = [np.zeros((4, 5)), np.ones((4, 5))]
     arrays = session_arrays(center=1, masks=masks, aligned_masks=aligned, displacements=fields, averages=averages)
     assert arrays["final_valid"].sum() == 3 * 4 and arrays["middle_idx"] == 1
