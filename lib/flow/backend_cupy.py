@@ -72,6 +72,8 @@ class CupyBackend:
         There is no such GPU, or not even one frame fits into its memory.
     """
 
+    workers = SLOTS
+
     def __init__(self, plan, reference: np.ndarray, device: int = 0):
         self.plan, self.device = plan, device
         self._fill, self._raw_reference = Constant(), Constant()
@@ -85,8 +87,6 @@ class CupyBackend:
             self._compact = resize_tables(plan.shape, compact_shape(plan.shape, plan.params))
             self._add_reference(reference)
         self.slots.fit()
-
-    workers = SLOTS
 
     @property
     def frames_at_once(self) -> int:

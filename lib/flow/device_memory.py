@@ -22,6 +22,7 @@ SLOTS = 2
 UNIT = 512  # bytes: CuPy's memory pool gives out multiples of it
 USED = 0.9  # of the free memory: the rest is for the driver, and for what cannot be foreseen
 PIXELS_AT_ONCE = 2**24  # of full frames in a batch; more makes no GPU faster
+FRAMES_AT_ONCE = 4096  # a launch has at most 65,535 planes
 
 Layout = Mapping[str, tuple[int, str]]  # name: (numbers per frame, their type)
 
@@ -109,7 +110,7 @@ class Slots:
         with cupy.cuda.Device(self.device):
             fits = int(USED * free_memory() / SLOTS) // bytes_needed(self.layout, 1)
         pixels = self.shape[0] * self.shape[1]
-        self.frames_at_once = max(min(fits, -(-PIXELS_AT_ONCE // pixels)), 1)
+        self.frames_at_once = max(min(fits, -(-PIXELS_AT_ONCE // pixels), FRAMES_AT_ONCE), 1)
 
     def batches(self, frames: int) -> Iterator[tuple[Slot, slice]]:
         """Cut a number of frames into batches; each is yielded with its slot, on the device and stream of that."""

@@ -189,8 +189,9 @@ class FlowEstimator:
         stack = reference.reshape(*reference.shape[:2], -1).astype(np.float32)
         self.plan = make_plan(stack, params)
         self._backend = backend.estimation(self.plan, stack)
-        with compiling():
-            self(reference)
+        if backend.name == "numba":
+            with compiling():
+                self(reference)
 
     @property
     def workers(self) -> int | None:
