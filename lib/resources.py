@@ -1,6 +1,6 @@
 """How much memory and time jobs need, told from the headers alone (standard library only).
 
-Schedulers kill what exceeds its request, so the figures are on the safe side: about 1.5 times the memory and
+Schedulers kill what exceeds its request, so the figures are on the safe side: 1.3 to 2.7 times the memory and
 several times the time measured with the benchmarks of the rules. Every further attempt asks for more.
 """
 
@@ -9,12 +9,15 @@ from math import ceil
 
 from lib.session import RecordingInfo
 
-# The interpreter with NumPy, SciPy, Numba and HDF5 loaded takes 250 and compiling the kernels, which the first job has
-# to do, as much again; on a cluster two Snakemakes of 100 wait for it.
-BASE_MB = 700
+# On a cluster two Snakemakes of 100 MB wait for the job. The interpreter with NumPy, SciPy, Numba and HDF5 takes 245;
+# compiling the kernels, which the first job has to do before it has much data, as much again.
+JOB_MB, COMPILING_MB = 445, 255
+BASE_MB = JOB_MB + COMPILING_MB
 BATCH_BYTES = 2**24  # raw frames of one batch
 GPU_MB = 1000  # what CuPy and the driver need of the host's memory
 GPU_PIXELS = 2**24  # of full frames in a batch for a GPU
+
+FINEST_LEVEL = {"quality": 0, "balanced": 4, "fast": 6}  # as in `lib.flow.params`, which is costly to import
 
 # Milliseconds for a frame of 512 x 512 on one slow core, about three times what was measured.
 FRAME_MS = {"fast": 60, "balanced": 120, "quality": 600}
@@ -45,15 +48,29 @@ def base_mb(recording: RecordingInfo) -> float:
     return BASE_MB + 2 * header.frames * header.channels * frame_bytes(recording) / recording.channels / 1e6
 
 
-def compensation_mb(recording: RecordingInfo, threads: int, batch: int, attempt: int, *, gpu: bool = False) -> int:
+def compensation_mb(
+    recording: RecordingInfo, threads: int, batch: int, attempt: int, *, options: dict, gpu: bool = False
+) -> int:
     """Memory of compensate_recording in MB: batches in flight, a workspace per thread, the reference; for a GPU also
-    the pinned copies of two batches."""
-    pixels = recording.height * recording.width
-    batches = 5 if gpu else 3
-    in_flight = batches * batch * (2 * frame_bytes(recording) + 9 * pixels)  # raw, registered, flow, mask
-    workspaces = threads * pixels * (300 + 60 * recording.channels)
-    reference = pixels * recording.channels * 8 * 8
-    return _grown(base_mb(recording) + GPU_MB * gpu + (in_flight + workspaces + reference) / 1e6, attempt)
+    the pinned copies of two batches.
+
+    Parameters
+    ----------
+    options
+        `flow_options` of the configuration: the workspace is as large as the finest level that is solved.
+    """
+    pixels, channels = recording.height * recording.width, recording.channels
+    level = options["min_level"] if options["min_level"] >= 0 else FINEST_LEVEL[options["quality_setting"]]
+    solved = options["eta"] ** (2 * level)  # part of the pixels
+    # bytes, after what `lib.flow` allocates; a batch is read, two are computed, two wait to be written
+    workspace = pixels * (solved * (88 + 40 * channels) + 24 + 4 * channels)
+    reference = pixels * channels * (40 + 130 * solved)
+    frame = (1 + options["bin_size"]) * frame_bytes(recording) + (10 if options["save_w"] else 2) * pixels
+    if gpu:
+        frame += 9 * pixels
+    in_flight = min(5 * batch, recording.frames) * frame
+    data = 1.2 * (threads * workspace + reference + in_flight) / 1e6
+    return _grown(base_mb(recording) + GPU_MB * gpu + max(data - COMPILING_MB, 0), attempt)
 
 
 def compensation_minutes(recording: RecordingInfo, threads: int, quality: str, attempt: int) -> int:

@@ -43,7 +43,7 @@ rule compensate_recording:
     resources:
         **GPU,
         mem_mb=lambda wildcards, threads, attempt: resources.compensation_mb(
-            recording(wildcards), threads, batch(wildcards), attempt, gpu=bool(GPU)
+            recording(wildcards), threads, batch(wildcards), attempt, options=options, gpu=bool(GPU)
         ),
         runtime=lambda wildcards, threads, attempt: resources.compensation_minutes(
             recording(wildcards), threads, options["quality_setting"], attempt
