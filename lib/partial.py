@@ -1,8 +1,8 @@
 """The outputs of one compensation while it runs: killed at any moment, it goes on where it stopped.
 
-All files lie in `.partial` beside their final place, laid out at full size. A batch counts as done once its frames
-are on disk and, after that, its line in the journal is. The journal's first line says which job the files belong
-to; to any other job they are worthless and are removed.
+All files lie in `.partial` beside their final place, or on a disk of the node, laid out at full size. A batch counts
+as done once its frames are on disk and, after that, its line in the journal is. The journal's first line says which job
+the files belong to; to any other job they are worthless and are removed.
 
 Several processes, on several machines, may write shards of one recording at once, each its own span of frames and with
 its own journal. Nothing is shared but the files, of which each writes its own bytes.
@@ -57,6 +57,9 @@ class CompensationStore:
     span
         Take care of the frames [start, stop) only, beside others who do the rest. A store without it must have been
         opened before, and puts everything together afterwards.
+    partial
+        Where the files are until `finish`, by default `folder/.partial`; it may be on another disk, but shards must
+        all see it.
 
     Raises
     ------
@@ -80,6 +83,7 @@ class CompensationStore:
         attributes: Mapping[str, Any] | None = None,
         compact_shape: tuple[int, int] | None = None,
         span: tuple[int, int] | None = None,
+        partial: str | Path | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.frames = frames
@@ -91,11 +95,12 @@ class CompensationStore:
         self.compact_shape = compact_shape
         self.span = span or (0, frames)
         self._shared = span is not None
-        self._partial = self.folder / ".partial"
+        self._partial = Path(partial or self.folder / ".partial")
         self._done: list[tuple[int, int]] = []
         self._files: dict[str, FrameFile] = {}
         self._mutex = threading.Lock()
-        self._partial.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._partial.mkdir(exist_ok=True)
         self._journal = -1
         self._lock = _lock(self._partial / LOCK, shared=self._shared)
         job = {
@@ -403,6 +408,10 @@ def _place(source: Path, target: Path) -> None:
     os.utime(source)  # older than the job's inputs it would count as out of date
     temporary = target.with_name(f".{target.name}")
     temporary.unlink(missing_ok=True)
+    if source.stat().st_dev != target.parent.stat().st_dev:
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+        return
     try:
         os.link(source, temporary)
     except OSError:  # file systems without hard links: a kill between two files then costs the recording

@@ -14,6 +14,7 @@ from lib.flow import STATISTICS, Backend, as_backend, compact_shape
 from lib.partial import CompensationStore
 from lib.preparation import Preparation, flow_params, prepare
 from lib.recording import Recording, open_recording
+from lib.scratch import scratch_folder
 from lib.sources import fingerprint as fingerprint_of
 
 
@@ -28,6 +29,7 @@ def open_stage1(
     save_flow: bool = False,
     save_compact_flow: bool = False,
     span: tuple[int, int] | None = None,
+    scratch: str | None = None,
     backend: str | Backend = "numba",
 ) -> Iterator[tuple[Recording, CompensationStore, dict]]:
     """Open a recording, and the store that goes on with what an earlier call with the same arguments left.
@@ -46,6 +48,9 @@ def open_stage1(
         Write w.h5; write w_compact.h5.
     span : (int, int), optional
         Compensate the frames [start, stop) only, beside others, see `lib.partial.CompensationStore`.
+    scratch : path, optional
+        Where files are while they are made, see `lib.scratch`; by default beside the results. Not for spans: their
+        files must be seen from all nodes.
     backend : {"numba", "cupy"} or Backend
         What computes. Another one gives other last bits, so that it does not continue what this one began.
 
@@ -79,6 +84,7 @@ def open_stage1(
             compact_shape=shape,
             attributes=attributes(recording),
             span=span,
+            partial=scratch_folder(scratch, folder) if scratch else None,
         ) as store:
             yield recording, store, fingerprint
 

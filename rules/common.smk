@@ -115,7 +115,7 @@ CLUSTER_THREADS = 4  # of a job with `n_workers: auto`
 MANY_JOBS = 100  # side by side on a cluster, if --jobs sets no limit
 
 # Submitting jobs, or being one of those. The main process has no idea what the nodes have.
-ON_CLUSTER = workflow.non_local_exec or not workflow.is_main_process
+ON_CLUSTER = workflow.resource_settings.nodes is not None or not workflow.is_main_process
 
 # A GPU is asked for where the settings say so; `auto` takes CuPy, where it is installed, for the sign of one, and the
 # job falls back if there is none. Rules that compute with it have these resources and this environment.
@@ -235,6 +235,11 @@ def batch(wildcards, input=None):
     return resources.batch_frames(
         recording(wildcards), threads(wildcards), options["buffer_size"], gpu=bool(GPU)
     )
+
+
+def scratch(wildcards, input=None):
+    """Where files are while they are made."""
+    return settings["scratch"]
 
 
 def align_chunk(wildcards, input=None):

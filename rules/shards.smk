@@ -18,7 +18,7 @@ rule prepare_recording:
     resources:
         **GPU,
         mem_mb=lambda wildcards, threads, attempt: resources.compensation_mb(
-            recording(wildcards), threads, batch(wildcards), attempt, gpu=bool(GPU)
+            recording(wildcards), threads, batch(wildcards), attempt, options=options, gpu=bool(GPU)
         ),
         runtime=lambda wildcards, threads, attempt: resources.compensation_minutes(
             shard(wildcards), threads, options["quality_setting"], attempt
@@ -51,7 +51,7 @@ rule compensate_shard:
     resources:
         **GPU,
         mem_mb=lambda wildcards, threads, attempt: resources.compensation_mb(
-            recording(wildcards), threads, batch(wildcards), attempt, gpu=bool(GPU)
+            recording(wildcards), threads, batch(wildcards), attempt, options=options, gpu=bool(GPU)
         ),
         runtime=lambda wildcards, threads, attempt: resources.compensation_minutes(
             shard(wildcards), threads, options["quality_setting"], attempt

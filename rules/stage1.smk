@@ -51,6 +51,7 @@ rule compensate_recording:
     params:
         **STAGE1,
         batch=batch,
+        scratch=scratch,
         backend=backend,
     script:
         "../scripts/compensate_recording.py"

@@ -26,6 +26,7 @@ def compensate_recording(
     save_compact_flow: bool = False,
     batch: int | None = None,
     threads: int = 1,
+    scratch: str | None = None,
     backend: str | Backend = "numba",
     seconds_before: float = 0.0,
 ) -> dict:
@@ -49,6 +50,8 @@ def compensate_recording(
         Write w.h5; write w_compact.h5.
     batch, threads : int
         Frames at once, and threads. Results do not depend on them.
+    scratch : path, optional
+        Where files are while they are made, see `lib.scratch`; by default beside the results.
     backend : {"numba", "cupy"} or Backend
         What computes. Another one gives other last bits, so that it does not continue what this one began.
     seconds_before : float
@@ -69,6 +72,7 @@ def compensate_recording(
         reading=reading,
         save_flow=save_flow,
         save_compact_flow=save_compact_flow,
+        scratch=scratch,
         backend=backend,
     ) as (recording, store, fingerprint):
         prepared = preparation(recording, store, options, image=reference_image, threads=threads, backend=backend)
@@ -111,6 +115,7 @@ def main(snakemake):
             save_compact_flow=bool(snakemake.output.get("compact_flow")),
             batch=snakemake.params.batch,
             threads=snakemake.threads,
+            scratch=None if snakemake.input.get("shards") else snakemake.params.scratch,
             backend=backend,
             # shards, if it has been split: their frames are there already, and only have to be put together
             seconds_before=sum(
