@@ -1,0 +1,80 @@
+"""Real schedulers and a small session for them. Run by `make test-cluster`; plain pytest leaves these tests out."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lib.simulate import simulate_session
+
+from .grid_engine import GridEngine
+from .run import command
+from .scheduler import Scheduler
+from .slurm import Slurm
+from .torque import Torque
+
+HERE = Path(__file__).parent
+NAMES = ["a_memory", "b_time", "c_cancel", "d_plain"]
+FRAMES = 240
+SCHEDULERS = {scheduler.name: scheduler for scheduler in (Slurm, Torque, GridEngine)}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def state() -> Path:
+    """Where schedulers keep their files."""
+    if "FLOWSESSION_CLUSTER" not in os.environ:
+        pytest.exit("tests/cluster sets up real schedulers in namespaces of their own: `make test-cluster`.", 2)
+    return Path(os.environ["FLOWSESSION_CLUSTER"])
+
+
+@pytest.fixture(scope="session", params=list(SCHEDULERS))
+def scheduler(request, state) -> Scheduler:
+    """One of the schedulers, up and running."""
+    with SCHEDULERS[request.param](state) as scheduler:
+        print(f"\n{scheduler.name}: {scheduler.version()}")
+        yield scheduler
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory) -> Path:
+    """A session folder with recordings and settings, nothing computed."""
+    folder = tmp_path_factory.mktemp("recordings")
+    simulate_session(folder, names=NAMES, frames=FRAMES, shape=(96, 96), between_rigid=2.0)
+    shutil.rmtree(folder / "truth")
+    options = {"quality_setting": "fast", "alpha": 10, "buffer_size": 2, "reference_frames": "0:20"}
+    (folder / "session.yaml").write_text(yaml.safe_dump({"root": ".", "flow_options": options}))
+    return folder
+
+
+@pytest.fixture
+def fresh(recordings, tmp_path) -> Path:
+    """A copy of the session of which nothing is computed."""
+    return Path(shutil.copytree(recordings, tmp_path / "session"))
+
+
+@pytest.fixture(scope="session")
+def local(recordings, tmp_path_factory) -> dict[str, str]:
+    """The digests of the results of a run on this machine."""
+    folder = Path(shutil.copytree(recordings, tmp_path_factory.mktemp("local") / "session"))
+    subprocess.run([*command("--cores", "2"), "--quiet", "all"], cwd=folder, check=True)
+    return digests(folder)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """What is in the result files. Left out are those that tell of times: status.json and its like."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for results in ("compensated_outputs", "final_results")
+        for path in sorted((folder / results).rglob("*"))
+        if path.is_file() and not path.name.startswith(".") and path.name not in ("status.json", "session_summary.csv")
+    }

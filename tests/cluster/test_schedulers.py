@@ -1,0 +1,101 @@
+"""A session through every scheduler's profile, as it is shipped, with all that can happen to jobs there."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
+
+import numpy as np
+import pytest
+import tifffile
+
+from .conftest import FRAMES, NAMES, digests
+from .run import ClusterRun
+from .scheduler import CPUS, Submission, wait_for
+
+THREADS = 4  # of a job with `n_workers: auto`
+ENOUGH_MB = 900
+
+
+def tight(scheduler) -> tuple[str, ...]:
+    """Too little memory, and too little time, for the first attempt at one recording each."""
+
+    def of_both_jobs(resource: str, recording: str, little: int, usual: int) -> list[str]:
+        value = f"{little} if wildcards.recording == '{recording}' and attempt == 1 else {usual} * attempt"
+        return [f"{rule}:{resource}={value}" for rule in ("compensate_recording", "average_recording")]
+
+    # the time of a submission is the sum of its jobs', and a minute the least that schedulers know
+    minute = of_both_jobs("runtime", "b_time", 1, 5)
+    minute[1] = minute[1].replace("1 if", "0 if")
+    return "--set-resources", *of_both_jobs("mem_mb", "a_memory", scheduler.too_little_mb, ENOUGH_MB), *minute
+
+
+def test_everything_goes_wrong_once(scheduler, fresh, local):
+    """Jobs killed for memory, for time and by hand are sent again with more, go on, and the result is the same."""
+    before = len(scheduler.submissions())
+    run = ClusterRun(fresh, scheduler, *tight(scheduler))
+    with ThreadPoolExecutor() as pool:  # whichever the scheduler starts first
+        _, job = pool.map(run.freeze, ["b_time", "c_cancel"])
+    scheduler.cancel(job[scheduler.id_variable])
+    assert run.wait() == 0, run.output
+    assert digests(fresh) == local
+
+    for name in ("b_time", "c_cancel"):
+        log = (fresh / f"logs/compensate_recording/{name}.log").read_text("utf-8")
+        done = re.search(rf"(\d+) of {FRAMES} frames are done, going on from there", log)
+        assert done and 0 < int(done[1]) < FRAMES, log
+
+    submissions = scheduler.submissions()[before:]
+    stage1 = [s for s in submissions if s.threads == THREADS][: len(NAMES) + 3]
+    # four recordings and three retries; their alignment; the center; the session
+    assert len(submissions) == len(NAMES) + 3 + len(NAMES) + 1 + 1, submissions
+    asked = [scheduler.too_little_mb] + [ENOUGH_MB] * 3 + [2 * ENOUGH_MB] * 3
+    assert sorted(s.memory_mb for s in stage1) == pytest.approx(asked, abs=THREADS)
+    assert sorted(s.minutes for s in stage1) == sorted([1] + [10] * 3 + [20] * 3)
+    assert at_once(stage1) == CPUS // THREADS
+
+    again = ClusterRun(fresh, scheduler, "-n")
+    assert again.wait() == 0 and "Nothing to be done" in again.output
+
+
+def test_interrupted_and_sent_again(scheduler, fresh):
+    """Ctrl-C takes the jobs out of the queue, the next run sends what is missing; a bad recording stops no other."""
+    for path in fresh.glob("*.tif"):
+        movie = tifffile.imread(path).astype(np.float32)
+        if path.stem == "d_plain":
+            movie[100, 5, 5] = np.nan
+        tifffile.imwrite(path, movie, photometric="minisblack")
+    before = len(scheduler.submissions())
+    run = ClusterRun(fresh, scheduler, "stage1")
+    run.freeze("b_time")
+    wait_for(lambda: (fresh / "final_results/a_memory_valid_idx.png").exists(), "a_memory is done", 200)
+    wait_for(lambda: "(Rule: average_recording)" in run.output, "Snakemake knows", 60)
+    run.interrupt()
+    assert run.wait() != 0
+    wait_for(lambda: not scheduler.active(), "the queue is empty", 60)
+    finished = set(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", run.output))
+    assert finished == {"compensate_recording", "average_recording"}
+
+    between = len(scheduler.submissions())
+    assert between - before >= 2
+    run = ClusterRun(fresh, scheduler, "stage1", "--set-resources", "compensate_recording:gpu=1")
+    assert run.wait() != 0
+    assert "wildcards: recording=a_memory" not in run.output
+    log = (fresh / "logs/compensate_recording/b_time.log").read_text("utf-8")
+    assert f"of {FRAMES} frames are done, going on from there" in log
+    for name in ("a_memory", "b_time", "c_cancel"):
+        assert (fresh / f"final_results/{name}_valid_idx.png").exists(), run.output
+
+    last_words = run.output[run.output.index("1 of 4 recordings failed") :]
+    assert "d_plain: compensate_recording failed" in last_words and "frame 100" in last_words
+    submissions = scheduler.submissions()[between:]
+    assert all((s.gpus, s.threads) == (1, THREADS) for s in submissions), submissions
+    tried = [s for s in submissions if s.failed]
+    assert len(tried) == 3
+    assert [s.memory_mb / tried[0].memory_mb for s in tried] == pytest.approx([1, 1.5, 2], rel=0.02), tried
+    assert tried[0].minutes < tried[1].minutes < tried[2].minutes
+
+
+def at_once(submissions: list[Submission]) -> int:
+    """How many of them ran at the same time; an end and a begin within the same second count as one after the other."""
+    events = [(s.began, 1) for s in submissions if s.began] + [(s.ended, -1) for s in submissions if s.began]
+    return max(accumulate(step for _, step in sorted(events)))
