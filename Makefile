@@ -80,6 +80,11 @@ test-tools: setup ## our files opened by GNU Octave, pyflowreg and suite2p (minu
 	  { echo "GNU Octave is missing. On Debian and Ubuntu: apt-get install octave." >&2; exit 1; }
 	$(BIN)/python -m pytest tests/tools
 
+.PHONY: test-cluster
+test-cluster: setup ## sessions through real SLURM, Grid Engine and Torque commands (root on Debian; installs them)
+	tests/cluster/install
+	tests/cluster/isolated $(BIN)/python -m pytest -m cluster tests/cluster
+
 .PHONY: lint
 lint: setup ## ruff and snakefmt, changing nothing
 	$(BIN)/ruff check

@@ -10,9 +10,8 @@ from math import ceil
 from lib.session import RecordingInfo
 
 # On a cluster two Snakemakes of 100 MB wait for the job. The interpreter with NumPy, SciPy, Numba and HDF5 takes 245;
-# compiling the kernels, which the first job has to do before it has much data, as much again.
-JOB_MB, COMPILING_MB = 445, 255
-BASE_MB = JOB_MB + COMPILING_MB
+# compiling the kernels, which the first job has to do, as much again.
+BASE_MB = 445 + 245
 BATCH_BYTES = 2**24  # raw frames of one batch
 GPU_MB = 1000  # what CuPy and the driver need of the host's memory
 GPU_PIXELS = 2**24  # of full frames in a batch for a GPU
@@ -69,8 +68,10 @@ def compensation_mb(
     if gpu:
         frame += 9 * pixels
     in_flight = min(5 * batch, recording.frames) * frame
-    data = 1.2 * (threads * workspace + reference + in_flight) / 1e6
-    return _grown(base_mb(recording) + GPU_MB * gpu + max(data - COMPILING_MB, 0), attempt)
+    # before that 16 frames with their flow, and 4 to 16 simulated ones, see `lib.flow.calibrate`
+    calibration = pixels * (16 * (12 + 6 * channels) + min(max(2**21 / pixels, 4), 16) * (12 + 4 * channels))
+    data = 1.2 * (threads * workspace + reference + max(in_flight, calibration)) / 1e6
+    return _grown(base_mb(recording) + GPU_MB * gpu + data, attempt)
 
 
 def compensation_minutes(recording: RecordingInfo, threads: int, quality: str, attempt: int) -> int:

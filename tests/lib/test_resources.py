@@ -48,7 +48,7 @@ def test_formats_that_are_read_as_a_whole_need_room_for_it():
     header = Header("mat-5", 2000, 512, 512, 1, "uint16", in_memory=True)
     whole = replace(PLAIN, header=header)
     for need in (
-        lambda r: resources.compensation_mb(r, 2, 32, 1),
+        lambda r: compensation_mb(r, 2, 32, 1),
         lambda r: resources.aligning_mb(r, 32, 1),
         lambda r: resources.session_mb((PLAIN, r), 1),
     ):
