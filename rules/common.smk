@@ -175,8 +175,8 @@ def threads(wildcards):
 
 
 def submission(name):
-    """Group of jobs that go to a scheduler as one; not for a dry run, which shows jobs of a group less clearly."""
-    return name if workflow.non_local_exec else None
+    """Group of jobs that go to a scheduler as one; elsewhere none, because groups make dry runs harder to read."""
+    return name if ON_CLUSTER else None
 
 
 @lru_cache
