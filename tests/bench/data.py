@@ -7,8 +7,8 @@ import tifffile
 
 from lib.config import load
 from lib.flow import FlowParams
+from lib.preparation import flow_params
 from lib.simulate import make_scene, simulate_recording
-from scripts.compensate_recording import flow_params
 
 from .report import ROOT
 
