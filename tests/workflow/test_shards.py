@@ -38,11 +38,11 @@ def test_shards_change_no_result_and_finished_recordings_keep_theirs(finished, f
     assert of("compensate_recording", "average_recording", names=["a_1", "c_3"]) <= rest.jobs
     assert ("compensate_recording", "b ü 2") not in rest.jobs and shards_run(rest) == 4
     write_config(fresh, flow_options={"quality_setting": "fast", "alpha": 20})
-    assert shards_run(snakemake(fresh, "-n", TARGET, config=["shards=5"])) == 5
+    assert shards_run(snakemake(fresh, "-n", TARGET, config=["shards=2"])) == 2
 
-    again = snakemake(fresh, *CLUSTER, TARGET, config=["shards=5"])  # where every job parses the workflow
+    again = snakemake(fresh, *CLUSTER, TARGET, config=["shards=2"])  # where every job parses the workflow
     assert again.returncode == 0, again.output
-    assert snakemake(fresh, "-n", TARGET, config=["shards=5"]).nothing_to_do
+    assert snakemake(fresh, "-n", TARGET, config=["shards=2"]).nothing_to_do
 
 
 def test_a_split_recording_that_was_damaged_is_redone(fresh, finished):
@@ -76,7 +76,7 @@ def test_killed_shards_go_on(tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 600
     while not any(path.read_bytes().count(b"\n") >= 3 for path in partial.glob("journal_*.jsonl")):
         assert process.poll() is None and time.monotonic() < deadline, "not killed in time"
         time.sleep(0.01)
