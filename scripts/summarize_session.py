@@ -1,156 +1,148 @@
-"""Draw what motion correction did to a session, and list figures per recording."""
+"""Look at every recording of the session: a table, the pages of the report, a picture, and previews."""
 
 import csv
 import json
+import multiprocessing
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from lib import status
+from lib.figures import session_picture
 from lib.logs import job_log
 from lib.masks import read_mask
-from lib.recording import open_recording
+from lib.pages.contents import recording_page, session_page
+from lib.quality import mask_costs, one_channel, structured_channel
 from lib.store import atomic_path
+from lib.summary import COLUMNS, Files, Look, as_text, look_at, table_rows
 
-MOST_COLUMNS = 8  # recordings in the figure; the table has all
-MOST_FRAMES = 200  # raw frames averaged for the picture before correction
+MOST_COLUMNS = 8  # recordings in the picture
 
 
-def table_row(*, name, status, statistics, u, v, mask) -> dict:
-    """Return one row of the table.
+def in_processes(function: Callable, *arguments: Iterable, processes: int) -> list:
+    """[function(...) for ...], in several processes: Matplotlib and GIFs hold the interpreter's lock."""
+    if processes == 1:
+        return list(map(function, *arguments))
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+        return list(pool.map(function, *arguments))
+
+
+def look_briefly(files: Files) -> Look:
+    """Look at a recording that has no page: its numbers."""
+    return look_at(files).without_pictures()
+
+
+def choices(given: dict, center: dict, looks: list[Look]) -> list[tuple[str, str, bool]]:
+    """What there was to choose: (what, value, whether it was chosen automatically).
 
     Parameters
     ----------
-    name : str
-    status : dict
-        The recording's status.json.
-    statistics : dict of (T,) arrays
-        What statistics.npz holds; empty if it was not kept.
-    u, v : (H, W) float32
-        Displacement into the common frame, pixels.
-    mask : (H, W) bool
-        Pixels that are valid in all frames.
+    given : dict
+        What the configuration says of `reference_frames`, `flow_backend` and `stage1`.
+    center : dict
+        The content of center.json.
+    looks : list of Look
     """
-    means, most = statistics.get("mean_disp"), statistics.get("max_disp")
-    outliers = status["outliers"]
-    return {
-        "recording": name,
-        "frames": status["frames"],
-        "mean_displacement_px": "" if means is None else f"{means.mean():.3f}",
-        "max_displacement_px": "" if most is None else f"{most.max():.3f}",
-        "mean_displacement_to_center_px": f"{np.hypot(u, v).mean():.3f}",
-        "valid_fraction": f"{mask.mean():.4f}",
-        "bidiphase_px": status.get("bidiphase", 0),
-        "outlier_frames": len(outliers["frames"]),
-        "valid_fraction_with_outliers": f"{outliers['valid_pixels'] / mask.size:.4f}",
-        "valid_fraction_without_outliers": f"{outliers['valid_pixels_without_them'] / mask.size:.4f}",
-        "seconds": status["seconds"],
-        "frames_per_second": status["frames_per_second"],
+    found = [("center", f"{center['center']}: {center['how']}", center["automatic"])]
+    if given["stage1"] == "external":
+        return [*found, ("motion within the recordings", "corrected by another tool", False)]
+    alphas = sorted({(look.facts["alpha_x"], look.facts["alpha_y"]) for look in looks if look.facts["alpha_x"]})
+    if alphas:
+        text = ", ".join(f"{x:.3g} x, {y:.3g} y" for x, y in alphas[:6]) + (", ..." if len(alphas) > 6 else "")
+        automatic = any(look.facts["alpha_chosen"] == "automatic" for look in looks)
+        found.append(("alpha, smoothness of the flow", text, automatic))
+    reference = given["reference_frames"]
+    automatic = reference == "auto"
+    text = "frames of the whole recording that belong together" if automatic else str(reference)
+    found.append(("reference_frames", text, automatic))
+    used = ", ".join(sorted({str(look.facts["backend"]) for look in looks}))
+    return [*found, ("flow_backend", used, given["flow_backend"] == "auto")]
+
+
+def write_table(path: str, rows: list[dict]) -> None:
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(map(as_text, rows))
+
+
+def write_text(path: str, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def gather_files(snakemake, center: str) -> list[Files]:
+    """Return where the files of each recording are."""
+    names, given, params = list(snakemake.params.names), snakemake.input, snakemake.params
+    paths = {
+        "status": params.status,
+        "average": given.averages,
+        "mask": given.masks,
+        "to_reference": given.to_reference,
+        "compensated": given.get("compensated"),
+        "reference": given.get("references"),
+        "statistics": given.get("statistics"),
+        "raw": params.raw,
+        "reading": params.reading,
+        "preview": snakemake.output.get("previews"),
     }
-
-
-def raw_mean(path: str, **reading) -> np.ndarray:
-    """Return the mean (H, W[, C]) of up to `MOST_FRAMES` frames, evenly spread over the recording."""
-    with open_recording(path, **reading) as recording:
-        indices = np.linspace(0, recording.frames - 1, min(recording.frames, MOST_FRAMES)).round().astype(int)
-        total = sum(recording.read_frames([index])[0].astype(np.float64) for index in indices)
-    return total / len(indices)
-
-
-def draw(*, columns: list[dict], average: np.ndarray, mask: np.ndarray, center: str):
-    """Return the summary figure.
-
-    Parameters
-    ----------
-    columns : list of dict
-        Per recording `name`, `before` and `after` (H, W[, C]), and `displacement` (T,) in pixels or None.
-    average : (H, W[, C])
-        The center's average, under the session's mask.
-    mask : (H, W) bool
-        The session's mask.
-    center : str
-        Name of the center recording.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(2.4 * (len(columns) + 1), 6.6), layout="constrained")
-    axes = figure.subplots(3, len(columns) + 1, squeeze=False, height_ratios=[1, 1, 0.6])
-    for column, top in zip(columns, axes.T, strict=False):
-        low, high = np.percentile(first_channel(column["after"]), [1, 99.7])
-        for axis, key in zip(top, ("before", "after"), strict=False):
-            axis.imshow(first_channel(column[key]), cmap="gray", vmin=low, vmax=high)
-            axis.set(xticks=[], yticks=[])
-        top[0].set_title(column["name"] + (" (center)" if column["name"] == center else ""), fontsize=9)
-        top[2].set_xlabel("frame", fontsize=8)
-        top[2].tick_params(labelsize=7)
-        if column["displacement"] is not None:
-            top[2].plot(column["displacement"], linewidth=0.6)
-    for axis, label in zip(axes[:, 0], ("mean, raw", "mean, compensated", "displacement (px)"), strict=True):
-        axis.set_ylabel(label, fontsize=9)
-    first, *rest = axes[:, -1]
-    first.imshow(first_channel(average), cmap="gray")
-    first.imshow(np.where(mask, np.nan, 1.0), cmap="autumn", alpha=0.5, vmin=0, vmax=1)
-    first.set(xticks=[], yticks=[])
-    first.set_title(f"session mask: {mask.mean():.1%} valid", fontsize=9)
-    for axis in rest:
-        axis.set_axis_off()
-    return figure
-
-
-def first_channel(image: np.ndarray) -> np.ndarray:
-    return image if image.ndim == 2 else image[..., 0]
+    paths = {key: list(value) for key, value in paths.items() if value}
+    return [
+        Files(name, center_average=given.averages[names.index(center)], **{key: v[i] for key, v in paths.items()})
+        for i, name in enumerate(names)
+    ]
 
 
 def main(snakemake):
     with job_log(snakemake.log[0]):
         folder = Path(snakemake.output.table).parent
         status.begin(folder, snakemake.rule)
-        names, given = list(snakemake.params.names), snakemake.input
-        center = json.loads(Path(given.center).read_text(encoding="utf-8"))["center"]
+        given, made, processes = snakemake.input, snakemake.output, snakemake.threads
+        names = list(snakemake.params.names)
+        center = json.loads(Path(given.center).read_text(encoding="utf-8"))
+        pages = list(made.get("pages") or [])
 
-        rows, statistics = [], {}
-        for i, name in enumerate(names):
-            if given.get("statistics"):
-                with np.load(given.statistics[i]) as arrays:
-                    statistics[name] = dict(arrays)
-            with np.load(given.to_reference[i]) as field:
-                u, v = field["u"], field["v"]
-            rows.append(
-                table_row(
-                    name=name,
-                    status=json.loads(Path(snakemake.params.status[i]).read_text(encoding="utf-8")),
-                    statistics=statistics.get(name, {}),
-                    u=u,
-                    v=v,
-                    mask=read_mask(given.masks[i]),
-                )
-            )
-        with (
-            atomic_path(snakemake.output.table) as temporary,
-            open(temporary, "w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+        files = gather_files(snakemake, center["center"])
+        look = look_at if pages else look_briefly
+        looks = in_processes(look, files, processes=processes)
+        costs = mask_costs(map(read_mask, given.aligned_masks))
+        rows = table_rows(looks, center, costs)
+        write_table(made.table, rows)
+        if pages:
+            texts = in_processes(recording_page, looks, rows, [center["center"]] * len(rows), processes=processes)
+            for path, text in zip(pages, texts, strict=True):
+                write_text(path, text)
+
+        average = np.load(files[0].center_average)
+        average, mask = one_channel(average, structured_channel(average)), read_mask(given.final_mask)
+        page = session_page(
+            looks=looks,
+            rows=rows,
+            center=center,
+            costs=costs,
+            average=average,
+            valid_fraction=float(mask.mean()),
+            choices=choices(snakemake.params.choices, center, looks),
+        )
+        write_text(made.page, page)
 
         shown = np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST_COLUMNS)).round().astype(int))
-        figure = draw(
-            columns=[
-                {
-                    "name": names[i],
-                    "before": raw_mean(given.recordings[i], **snakemake.params.reading[i] | {"bidiphase": 0}),
-                    "after": np.load(given.averages[i]),
-                    "displacement": statistics.get(names[i], {}).get("mean_disp"),
-                }
-                for i in shown
-            ],
-            average=np.load(given.averages[names.index(center)]),
-            mask=read_mask(given.final_mask),
-            center=center,
-        )
-        with atomic_path(snakemake.output.figure) as temporary:
-            figure.savefig(temporary, dpi=110)
-        status.record(folder, snakemake.rule, [snakemake.output.figure])
+        some = [looks[i] if pages else look_at(files[i]) for i in shown]
+        columns = [
+            {
+                "name": each.name,
+                "before": each.pictures.get("before"),
+                "after": each.pictures.get("after", each.pictures["average"]),
+                "displacement": each.statistics.get("mean_disp"),
+            }
+            for each in some
+        ]
+        picture = session_picture(columns=columns, average=average, mask=mask, center=center["center"])
+        with atomic_path(made.figure) as temporary:
+            temporary.write_bytes(picture)
+        status.record(folder, snakemake.rule, [path for path in made if path != made.table])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from scripts.average_recording import average_recording
 from scripts.compensate_recording import compensate_recording, main
 from scripts.intersect_masks import session_arrays
 from scripts.select_center import OutlierRecordingError, select_center
-from scripts.summarize_session import draw, raw_mean, table_row
+from scripts.summarize_session import choices
 
 REPOSITORY = Path(__file__).parents[2]
 NOT_FRAMES = ("buffer_size", "save_w", "save_w_compact", "save_valid_idx", "save_meta_info")
@@ -248,41 +248,19 @@ def test_session_arrays():
     assert arrays["reference_average"].min() == 1 and arrays["per_seq_valid_masks"].dtype == bool
 
 
-def test_table_row():
-    given = {
-        "name": "a",
-        "status": {
-            "frames": 2,
-            "seconds": 1.5,
-            "frames_per_second": 1.3,
-            "outliers": {"frames": [1], "valid_pixels": 4, "valid_pixels_without_them": 12},
-        },
-        "u": np.full((4, 5), 3.0),
-        "v": np.full((4, 5), 4.0),
-        "mask": np.eye(4, 5) > 0,
-    }
-    row = table_row(**given, statistics={"mean_disp": np.array([1, 2]), "max_disp": np.array([3, 9])})
-    assert (row["mean_displacement_px"], row["max_displacement_px"]) == ("1.500", "9.000")
-    assert (row["mean_displacement_to_center_px"], row["valid_fraction"]) == ("5.000", "0.2000")
-    assert row["outlier_frames"] == 1
-    assert (row["valid_fraction_with_outliers"], row["valid_fraction_without_outliers"]) == ("0.2000", "0.6000")
-    assert table_row(**given, statistics={})["max_displacement_px"] == ""
-
-
-def test_raw_mean(source):
-    np.testing.assert_allclose(raw_mean(str(source)), tifffile.imread(source).mean(0))
-
-
-@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 2)])
-def test_draw(shape):
-    image = np.random.default_rng(0).random(shape)
-    columns = [
-        {"name": "a ü", "before": image, "after": image, "displacement": np.arange(5.0)},
-        {"name": "b", "before": image, "after": image, "displacement": None},
+def test_choices_tell_which_were_made_automatically():
+    facts = {"alpha_x": 3.0, "alpha_y": 4.0, "alpha_chosen": "automatic", "backend": "numba"}
+    looks = [SimpleNamespace(facts=facts), SimpleNamespace(facts=facts | {"alpha_x": 5.0})]
+    center = {"center": "b", "how": "the middle", "automatic": False}
+    given = {"stage1": "own", "reference_frames": "0:20", "flow_backend": "auto"}
+    assert choices(given, center, looks) == [
+        ("center", "b: the middle", False),
+        ("alpha, smoothness of the flow", "3 x, 4 y, 5 x, 4 y", True),
+        ("reference_frames", "0:20", False),
+        ("flow_backend", "numba", True),
     ]
-    figure = draw(columns=columns, average=image, mask=np.ones((20, 30), bool), center="b")
-    titles = [axis.get_title() for axis in figure.axes]
-    assert "a ü" in titles and "b (center)" in titles and "session mask: 100.0% valid" in titles
+    external = choices(given | {"stage1": "external"}, center, [])
+    assert [what for what, _, _ in external] == ["center", "motion within the recordings"]
 
 
 def test_changed_source_starts_afresh(source, tmp_path):
