@@ -17,7 +17,6 @@ SETTINGS = """\
 root: .
 flow_options:
   quality_setting: fast
-  alpha: 10 # these recordings are noisy
 {more}"""
 
 

@@ -1,6 +1,7 @@
 """Scripts are imported and called without Snakemake."""
 
 import ast
+import json
 import os
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import tifffile
 from scipy.ndimage import gaussian_filter
 
+import scripts.compensate_recording
 from lib.compensation import compensate
 from lib.config import load
 from lib.preparation import flow_params, read_reference
@@ -133,6 +135,49 @@ def test_reference_image_is_used_as_it_is(source, tmp_path):
         reference_image=tmp_path / "image.npy",
     )
     np.testing.assert_array_equal(np.load(tmp_path / "out" / "reference_frame.npy"), image)
+
+
+def test_alpha_is_found_or_given(source, tmp_path):
+    def calibration(name, **changes):
+        facts = compensate_recording(source=source, folder=tmp_path / name, options=options(**changes), kernel="1")
+        found = json.loads((tmp_path / name / "calibration.json").read_text("utf-8"))
+        assert (facts["alpha"], facts["predicted_epe"]) == (found["alpha"], found["predicted_epe"])
+        return found
+
+    auto, other = calibration("auto"), calibration("other", alpha=3, bin_size=2, sigma=[1, 1, 1])
+    assert auto["automatic"] and auto["predicted_epe"] == min(point["epe"] for point in auto["curve"])
+    assert not other["automatic"] and other["alpha"] == [3, 3]
+    assert len(other["curve"]) == 1 and (other["curve"][0]["alpha"], other["curve"][0]["ratio"]) == (3, 1)
+    assert other["curve"][0]["epe"] == other["predicted_epe"] > 0
+
+
+def test_a_resumed_job_goes_on_with_its_calibration(source, tmp_path, monkeypatch):
+    how = {"source": source, "folder": tmp_path, "options": options(), "kernel": "1"}
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken, pytest.raises(KeyboardInterrupt):
+        broken.setattr(scripts.compensate_recording, "compensate", stop)
+        compensate_recording(**how)
+    path = tmp_path / ".partial" / "calibration.json"
+    kept = json.loads(path.read_text("utf-8")) | {"alpha": [7.0, 5.0]}
+    path.write_text(json.dumps(kept), "utf-8")
+    assert compensate_recording(**how)["alpha"] == [7.0, 5.0]
+    assert json.loads((tmp_path / "calibration.json").read_text("utf-8")) == kept
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_recording_of_hardly_any_frames(source, tmp_path, frames, caplog):
+    movie = tifffile.imread(source)[:frames]
+    tifffile.imwrite(tmp_path / "short.tif", movie, photometric="minisblack", metadata={"axes": "TYX"})
+    facts = compensate_recording(source=tmp_path / "short.tif", folder=tmp_path, options=options(), kernel="1")
+    found = json.loads((tmp_path / "calibration.json").read_text("utf-8"))
+    assert facts["stage1"] == "done" and all(value > 0 for value in found["alpha"])
+    if frames == 1:  # it is its own reference
+        assert (
+            found["predicted_epe"] is None and "the reference itself" in found["note"] and found["note"] in caplog.text
+        )
 
 
 def test_read_reference(tmp_path):

@@ -53,6 +53,12 @@ def test_files_of_a_recording(finished, name):
     assert (status["stage1"], status["stage2"], status["frames"]) == ("done", "done", FRAMES)
     made_of = {"setting": "auto", "frames": FRAMES, "left_out": [], "frames_resemble_each_other": True}
     assert status["reference"] == made_of
+    calibration = json.loads((folder / "calibration.json").read_text("utf-8"))
+    assert calibration["automatic"] and len(calibration["curve"]) > 5 and calibration["note"] is None
+    assert {key: calibration[key] for key in ("alpha", "predicted_epe")} == {
+        key: status[key] for key in ("alpha", "predicted_epe")
+    }
+    assert 0 < calibration["predicted_epe"] == min(point["epe"] for point in calibration["curve"]) < 2
     assert status["source"]["bytes"] == (finished / f"{name}.tif").stat().st_size
     assert status["files"]["compensate_recording"]["idx.hdf"]["bytes"] == (folder / "idx.hdf").stat().st_size
     assert not (folder / ".partial").exists()

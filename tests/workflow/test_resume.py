@@ -163,6 +163,8 @@ def test_killed_compensation_goes_on(tmp_path):
     os.killpg(process.pid, signal.SIGKILL)  # Snakemake and its job
     process.wait()
     done = len(journal.read_bytes().splitlines()) - 1
+    calibration = (folder / ".partial" / "calibration.json").read_bytes()
+    assert json.loads(calibration)["automatic"]
     assert done >= 5 and not (folder / "compensated.hdf5").exists()
 
     assert snakemake(tmp_path, "--unlock").returncode == 0
@@ -174,10 +176,11 @@ def test_killed_compensation_goes_on(tmp_path):
     def digests():
         return {
             name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-            for name in ("compensated.hdf5", "idx.hdf", "reference_frame.npy", "statistics.npz")
+            for name in ("compensated.hdf5", "idx.hdf", "reference_frame.npy", "calibration.json", "statistics.npz")
         }
 
     resumed = digests()
+    assert (folder / "calibration.json").read_bytes() == calibration
     assert snakemake(tmp_path, "--forceall", target, config=["n_workers=1"]).returncode == 0
     assert digests() == resumed
     assert json.loads((folder / "status.json").read_text("utf-8"))["stage1"] == "done"
