@@ -109,6 +109,7 @@ def calibrate(
         estimator = FlowEstimator(reference, safe, backend)
         span = float(np.ptp(reference)) or 1.0
         frames = [frame for frame in frames if max(abs(float(frame.min())), abs(float(frame.max()))) < EXTREME * span]
+        simulated(reference, residual(reference, reference, _still(reference))[0], _still(reference))  # compile once
         flows = _flows(estimator, frames, pool)
         pairs = list(pool.map(lambda frame, flow: residual(reference, frame, flow), frames, flows))
         rest, likeness = zip(*pairs, strict=True) if pairs else ((), ())
@@ -259,6 +260,11 @@ def _summary(coefficients: np.ndarray, basis: Basis) -> dict[str, float]:
     ky, kx = np.nonzero(basis.kept)
     parts = {"shift": (ky == 0) & (kx == 0), "rows": (ky > 0) & (kx == 0), "deformation": kx > 0}
     return {name: float(np.sqrt(power[use].sum())) for name, use in parts.items()}
+
+
+def _still(image: np.ndarray) -> np.ndarray:
+    """No displacement."""
+    return np.zeros((*image.shape[:2], 2), np.float32)
 
 
 def _grid(shape) -> np.ndarray:
