@@ -7,6 +7,7 @@ from skimage.registration import phase_cross_correlation
 from lib.flow import Backend, FlowEstimator, FlowParams, warp_frame
 
 REFINED = 0.25  # of sigma_smooth in the second pass
+EMPTY = 1e-9  # of the values: what a channel spans through rounding alone
 
 
 def between_flow(
@@ -43,7 +44,7 @@ def between_flow(
     Returns
     -------
     ndarray (H, W, 2) float32, pixels
-        reference_average(x, y) matches average(x + u, y + v).
+        reference_average(x, y) matches average(x + u, y + v). Zero if one of them is constant.
     """
     params = FlowParams(
         quality="quality",
@@ -54,6 +55,8 @@ def between_flow(
         sigma=(0.0, 0.0, 0.0),
     )
     moving, fixed = (_prepare(image, sigma_smooth) for image in (average, reference_average))
+    if not (moving.any() and fixed.any()):
+        return np.zeros((*fixed.shape[:2], 2), np.float32)
     y, x = phase_cross_correlation(
         fixed.mean(axis=-1), moving.mean(axis=-1), upsample_factor=cc_upsample, normalization=None
     )[0]
@@ -72,7 +75,8 @@ def _add_flow(w: np.ndarray, moving: np.ndarray, fixed: np.ndarray, params: Flow
 
 
 def _prepare(image: np.ndarray, sigma: float) -> np.ndarray:
-    """(H, W, C) float32, smoothed in the plane, every channel scaled to [0, 1]."""
+    """(H, W, C) float32, smoothed in the plane, every channel scaled to [0, 1]; a constant one is 0."""
     stack = gaussian_filter(image.reshape(*image.shape[:2], -1).astype(np.float64), (sigma, sigma, 0), mode="nearest")
-    low, high = stack.min((0, 1)), stack.max((0, 1))
-    return ((stack - low) / np.where(high > low, high - low, 1)).astype(np.float32)
+    low, span = stack.min((0, 1)), np.ptp(stack, (0, 1))
+    scale = np.where(span > EMPTY * abs(stack).max((0, 1)), 1 / np.maximum(span, 1e-300), 0)
+    return ((stack - low) * scale).astype(np.float32)

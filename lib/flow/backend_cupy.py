@@ -15,7 +15,7 @@ from .device_memory import SLOTS, Frames, Layout, Slot, Slots
 from .measure import from_sums
 from .pyramid import resample_table
 from .register import Registered, limits
-from .rigid import RigidStart, window
+from .rigid import FLAT, RigidStart, window
 from .tensor import CS, GC, GRAY
 
 TENSORS = {GC: "gradient_tensor", GRAY: "gray_tensor", CS: "census_tensor"}
@@ -121,7 +121,7 @@ class CupyBackend:
         frequencies, ny, nx = w // 2 + 1, 2 * ry + 1, 2 * rx + 1
         return layout | {
             "part": (h * w, "f4"),
-            "part sums": (h, "f4"),
+            "part sums": (3 * h, "f4"),
             "spectral rows": (2 * h * frequencies, "f4"),
             "spectrum": (2 * h * frequencies, "f4"),
             "spectral columns": (2 * ny * frequencies, "f4"),
@@ -237,7 +237,7 @@ class CupyBackend:
         surface, peaks, translation = work["surface"], work["peaks"], work["translation"]
         launch("mix", (h, w), n, image, self._weights, channels, *level.shape, top, left, h, w, part)
         launch("row_sums", (1, h), n, part, h, w, sums)
-        launch("windowed", (h, w), n, sums, self._window, h, w, part)
+        launch("windowed", (h, w), n, sums, self._window, *map(np.float32, FLAT), h, w, part)
         _product(n, (part, w, 1, h * w), (self._along_x, 0), (h, w, 2 * frequencies), rows)
         _product(n, (self._along_y, 1, 2 * h, 0), (rows, 2 * h * frequencies), (2 * h, 2 * h, frequencies), spectrum)
         launch("whiten", (h, frequencies), n, self._filter, h, frequencies, spectrum)

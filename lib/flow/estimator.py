@@ -24,6 +24,7 @@ from .tensor import CS, GC, GRAY
 
 SMALLEST_SIDE = 10  # pixels: the pyramid ends above it
 RIGID_SIDE = 64  # pixels: the rigid start is found on the finest level whose sides are within it
+EMPTY = 1e-5  # of the values: what a reference spans through rounding alone
 
 
 @dataclass(frozen=True)
@@ -129,10 +130,12 @@ def _extra_sigma(full: int, source: int, size: int, sigma: float, first: bool) -
 
 
 def _normalisation(reference, mode):
+    """Offset and scale per channel; scale 0 takes out a channel in which the reference shows nothing but rounding."""
     low, high = reference.min((0, 1)).astype(float), reference.max((0, 1)).astype(float)
     if mode == "joint":
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
-    return tuple((float(a), 1.0 / float(b - a) if b > a else 1.0) for a, b in zip(low, high, strict=True))
+    empty = high - low <= EMPTY * np.maximum(abs(low), abs(high))
+    return tuple((float(a), 0.0 if e else 1.0 / float(b - a)) for a, b, e in zip(low, high, empty, strict=True))
 
 
 def coarse_to_fine(backend, work, frames):

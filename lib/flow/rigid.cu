@@ -11,21 +11,36 @@ extern "C" __global__ void mix(const float *image, const float *weights, int cha
     out[(z * h + y) * w + x] = sum;
 }
 
-// Sums (n, h) of the rows of images (n, h, w). x counts rows here.
+// Sums, smallest and largest values (n, 3, h) of the rows of images (n, h, w). x counts rows here.
 extern "C" __global__ void row_sums(const float *image, int h, int w, float *out) {
     PIXEL(h, 1);
-    float row = 0;
-    for (int i = 0; i < w; i++) row += image[(z * h + x) * w + i];
-    out[z * h + x] = row;
+    image += (z * h + x) * w;
+    float row = 0, low = image[0], high = image[0];
+    for (int i = 0; i < w; i++) {
+        row += image[i];
+        low = fminf(low, image[i]);
+        high = fmaxf(high, image[i]);
+    }
+    out += z * 3 * h + x;
+    out[0] = row;
+    out[h] = low;
+    out[2 * h] = high;
 }
 
-// image = (image - mean) * window
-extern "C" __global__ void windowed(const float *sums, const float *window, int h, int w, float *image) {
+// image = (image - mean) * window; zeros for a flat image, as whitening would make a pattern of its rounding.
+extern "C" __global__ void windowed(const float *sums, const float *window, float flat, float flat_part, int h, int w,
+                                    float *image) {
     PIXEL(w, h);
+    sums += z * 3 * h;
     double total = 0;
-    for (int i = 0; i < h; i++) total += sums[z * h + i];
-    const float mean = (float)(total / (h * w));
-    image[(z * h + y) * w + x] = (image[(z * h + y) * w + x] - mean) * window[y * w + x];
+    float low = sums[h], high = sums[2 * h];
+    for (int i = 0; i < h; i++) {
+        total += sums[i];
+        low = fminf(low, sums[h + i]);
+        high = fmaxf(high, sums[2 * h + i]);
+    }
+    const float mean = (float)(total / (h * w)), value = (image[(z * h + y) * w + x] - mean) * window[y * w + x];
+    image[(z * h + y) * w + x] = high - low <= flat + flat_part * fmaxf(fabsf(low), fabsf(high)) ? 0 : value;
 }
 
 // out (n, rows, columns) = a b per frame; b (depth, columns). Row y of a begins at y * a_row, its numbers are a_step
@@ -52,12 +67,13 @@ extern "C" __global__ void whiten(const float *filter, int h, int w, float *spec
     *imaginary = scale * pi;
 }
 
-// The column (n, ny) of the first largest value in every row of the surfaces (n, ny, nx). x counts rows here.
+// The column (n, ny) of the first largest value in every row of the surfaces (n, ny, nx), the middle one if the row is
+// flat. x counts rows here.
 extern "C" __global__ void row_peaks(const float *surface, int ny, int nx, int *column) {
     PIXEL(ny, 1);
     const float *row = surface + (z * ny + x) * nx;
-    int best = 0;
-    for (int i = 1; i < nx; i++)
+    int best = nx / 2;
+    for (int i = 0; i < nx; i++)
         if (row[i] > row[best]) best = i;
     column[z * ny + x] = best;
 }
@@ -74,8 +90,8 @@ extern "C" __global__ void peak(const float *surface, const int *column, int ny,
     PIXEL(1, 1);
     surface += z * ny * nx;
     column += z * ny;
-    int best = 0;
-    for (int j = 1; j < ny; j++)
+    int best = ny / 2;  // no shift, if the surface is flat
+    for (int j = 0; j < ny; j++)
         if (surface[j * nx + column[j]] > surface[best * nx + column[best]]) best = j;
     const float *top = surface + best * nx + column[best];
     double dx = column[best] - nx / 2, dy = best - ny / 2;

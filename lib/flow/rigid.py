@@ -17,6 +17,7 @@ from .pyramid import weighted_rows
 _F, _D = np.float32, np.float64
 MAX_SHIFT = 1 / 3  # of a side; beyond it little of the window overlaps
 SMOOTH = 1.0  # pixels: Gaussian over the correlation surface, so that a peak between pixels is not split
+FLAT = 1e-6, 1e-5  # of the reference's range, and of the image's own values: what is no structure, but rounding
 
 
 def window(n: int) -> np.ndarray:
@@ -93,15 +94,21 @@ def _product(a_transposed, b, out):
 
 @inlined
 def _windowed(image, top, left, window, out):
-    """(image - mean) * window, transposed."""
+    """(image - mean) * window, transposed; zeros for a flat image: whitening would make a pattern of its rounding."""
     h, w = window.shape
     total = _D(0)
+    low = high = image[top, left]
     for y in range(h):
         row = _F(0)
         for x in range(w):
-            row += image[top + y, left + x]
+            value = image[top + y, left + x]
+            row += value
+            low, high = min(low, value), max(high, value)
         total += row
     mean = _F(total / (h * w))
+    if high - low <= _F(FLAT[0]) + _F(FLAT[1]) * max(abs(low), abs(high)):
+        out[:] = _F(0)
+        return
     for y in range(h):
         for x in range(w):
             out[x, y] = (image[top + y, left + x] - mean) * window[y, x]
@@ -144,7 +151,7 @@ def phase_correlation(
     _whiten(filter_, spectrum)
     _product(back_y, spectrum, columns)
     _product(columns.reshape(ny, 2 * frequencies).T, back_x, surface)
-    y, x = 0, 0
+    y, x = ny // 2, nx // 2  # no shift, if the surface is flat
     for j in range(ny):
         for i in range(nx):
             if surface[j, i] > surface[y, x]:

@@ -54,6 +54,16 @@ def test_the_same_average_is_not_moved(pair):
     assert np.abs(between_flow(base, base, **OPTIONS)).max() < 0.02
 
 
+@pytest.mark.parametrize("value", [0.0, 7.3])
+def test_a_constant_average_is_not_moved(pair, value):
+    base, other, truth = pair
+    flat = np.full_like(base, value)
+    for average, reference in ((flat, base), (base, flat), (flat, flat)):
+        assert not between_flow(average, reference, **OPTIONS).any()
+    w = between_flow(np.stack([other, flat], -1), np.stack([base, flat], -1), **OPTIONS | {"alpha": 12.5})
+    assert inner_error(w, truth) < 0.12
+
+
 def test_channels_are_not_blurred_into_each_other(pair):
     base, other, truth = pair
     dark = np.zeros_like(base)

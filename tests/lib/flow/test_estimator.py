@@ -75,9 +75,28 @@ def test_a_frame_like_the_reference_has_no_flow(recording):
     assert np.abs(w).max() < 0.02
 
 
-def test_an_empty_channel_does_not_disturb(recording):
-    empty = np.zeros_like(recording.clean)
-    reference = np.stack([recording.clean, empty], -1)
+@pytest.mark.parametrize("value", [0, 7, 65535])
+def test_a_flat_frame_is_not_moved_far(recording, value):
+    """Its rounding errors are a pattern too, but it does not show where the frame is."""
+    w = FlowEstimator(recording.clean, FlowParams(quality="balanced", alpha=20.0))(
+        np.full_like(recording.movie[0], value)
+    )
+    assert np.abs(w).max() < 2.5
+
+
+@pytest.mark.parametrize("quality", ["fast", "balanced", "quality"])
+@pytest.mark.parametrize("value", [0, 7, 1000])
+def test_against_a_flat_reference_nothing_moves(recording, quality, value):
+    estimator = FlowEstimator(np.full((48, 56), value, np.uint16), FlowParams(quality=quality, alpha=20.0))
+    _, w, valid = estimator.register(np.full((48, 56), value, np.uint16))
+    assert np.abs(w).max() < 1e-4 and valid.all()
+
+
+@pytest.mark.parametrize("value", [0.0, 12.0])
+def test_an_empty_channel_does_not_disturb(recording, value):
+    empty = np.full_like(recording.clean, value)
+    average = empty * (1 + 1e-6 * np.random.default_rng(0).uniform(-1, 1, empty.shape))  # as rounding leaves it
+    reference = np.stack([recording.clean, average], -1)
     one = FlowEstimator(recording.clean, FlowParams(quality="balanced", alpha=10.0))(recording.movie[2])
     params = FlowParams(quality="balanced", alpha=5.0, channel_normalization="separate")  # half the data, half alpha
     frame = np.stack([recording.movie[2], empty.astype(np.uint16)], -1)
