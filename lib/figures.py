@@ -5,6 +5,7 @@ from io import BytesIO
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 from PIL import Image
 
 RANGE = (1, 99.7)  # percentiles shown from black to white
@@ -135,11 +136,14 @@ def calibration_curve(calibration: Mapping) -> bytes:
         line = sorted((p["alpha"], p["epe"]) for p in calibration["curve"] if p["ratio"] == ratio)
         axis.plot(*zip(*line, strict=True), marker=".", linewidth=1, color=color, label=f"{ratio:g} : 1")
     if len(ratios) > 1:
-        axis.legend(title="across : along", title_fontsize=7, fontsize=7, frameon=False)
+        axis.legend(title="alpha x : y", title_fontsize=7, fontsize=7, frameon=False)
     alpha = float(np.sqrt(np.prod(calibration["alpha"])))
     axis.plot(alpha, calibration["predicted_epe"], "o", color=BAD, markersize=7, fillstyle="none")
     axis.set_xscale("log")
-    axis.set(xlabel="alpha", ylabel="error to expect (px)")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set(xlabel="alpha (geometric mean)", ylabel="error to expect (px)")
     _quiet([axis])
     return _saved(figure, "png", dpi=110)
 

@@ -163,7 +163,8 @@ def _shade(part: float) -> str:
 
 
 def _has_curve(calibration: dict) -> bool:
-    return bool(calibration.get("curve")) and calibration.get("predicted_epe") is not None
+    """Whether there is more than one point to draw: with alpha given there is not."""
+    return len(calibration.get("curve", ())) > 1 and calibration.get("predicted_epe") is not None
 
 
 def _list(frames: Sequence[int], most: int = 30) -> str:
