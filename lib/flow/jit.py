@@ -1,8 +1,9 @@
 """How every Numba kernel of this package is compiled and kept, and the numerics that they share.
 
 Compiled kernels are kept in a folder per user, `~/.cache/flowsession`, or under NUMBA_CACHE_DIR if that is set. Its
-name holds a hash of this package's source: Numba itself looks only at the file of a kernel, not at what the kernel
-calls.
+name holds a hash of this package's source, because Numba itself looks only at the file of a kernel and not at what the
+kernel calls, and one of the processor: with nodes of several kinds, two that save a kernel into one folder at the same
+time could leave one's machine code under the name of the other's.
 """
 
 import fcntl
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import njit, types
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.extending import intrinsic
@@ -31,7 +32,8 @@ def _cache_folder() -> Path:
     source = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         source.update(path.read_bytes())
-    return Path(base, source.hexdigest()[:16])
+    processor = hashlib.sha256(f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}".encode())
+    return Path(base, f"{source.hexdigest()[:16]}-{processor.hexdigest()[:8]}")
 
 
 CACHE = _cache_folder()
@@ -41,8 +43,15 @@ numba.config.CACHE_DIR = str(CACHE)
 @contextmanager
 def compiling() -> Iterator[None]:
     """Hold the cache's lock: jobs that start together compile a kernel once, the others wait and load it."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / "lock", "w") as lock:
+    try:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        lock = open(CACHE / "lock", "w")
+    except OSError as error:
+        raise OSError(
+            f"compiled kernels cannot be kept in {CACHE}: {error.strerror}; set NUMBA_CACHE_DIR to a folder that jobs "
+            "can write to"
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError as error:  # some network file systems know no locks; compiling twice is merely slower
