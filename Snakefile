@@ -22,15 +22,6 @@ include: "rules/export.smk"
 report: "rules/captions/workflow.rst"
 
 
-onsuccess:
-    trust(FOLDERS, VERIFIED, since_ns=STARTED)
-
-
-onerror:
-    trust(FOLDERS, VERIFIED, since_ns=STARTED)
-    tell_failures()
-
-
 rule all:
     """Everything: compensated movies, displacements, masks, aligned movies and the summary."""
     default_target: True

@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from lib import resources
+from lib.claim import ClaimedError, claim
 from lib.handover import hand_over, take_over
 from lib.logs import failure_report
 from lib.session import SessionError, open_session
@@ -374,3 +375,24 @@ def tell_failures():
             for jobs in failed
         ]
         logger.error(failure_report(told, len(session.names), since=STARTED / 1e9))
+
+
+def claim_results():
+    """Stop if another run writes this session's results, from whichever folder it was started."""
+    try:
+        claim(session.output_root)
+    except (ClaimedError, OSError) as error:
+        raise WorkflowError(f"{error}.") from None
+
+
+onstart:
+    claim_results()
+
+
+onsuccess:
+    trust(FOLDERS, VERIFIED, since_ns=STARTED)
+
+
+onerror:
+    trust(FOLDERS, VERIFIED, since_ns=STARTED)
+    tell_failures()

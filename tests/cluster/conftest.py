@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -71,10 +72,17 @@ def local(recordings, tmp_path_factory) -> dict[str, str]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """What is in the result files. Left out are those that tell of times: status.json and its like."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for results in ("compensated_outputs", "final_results")
-        for path in sorted((folder / results).rglob("*"))
-        if path.is_file() and not path.name.startswith(".") and path.name not in ("status.json", "session_summary.csv")
-    }
+    """What is in the result files. Left out are times (status.json and its like), and where the session is."""
+    found = {}
+    for path in sorted((folder / "compensated_outputs").rglob("*")) + sorted((folder / "final_results").rglob("*")):
+        name = str(path.relative_to(folder))
+        if not path.is_file() or path.name.startswith(".") or path.name in ("status.json", "session_summary.csv"):
+            continue
+        if path.name == "final_valid_idx.npz":
+            with np.load(path) as arrays:
+                for key in arrays.files:
+                    if not key.endswith("_paths"):
+                        found[f"{name}:{key}"] = hashlib.sha256(arrays[key].tobytes()).hexdigest()
+        elif path.suffix != ".mat":  # the same arrays
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found

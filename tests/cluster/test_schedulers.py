@@ -88,7 +88,8 @@ def test_interrupted_and_sent_again(scheduler, fresh):
     last_words = run.output[run.output.index("1 of 4 recordings failed") :]
     assert "d_plain: compensate_recording failed" in last_words and "frame 100" in last_words
     submissions = scheduler.submissions()[between:]
-    assert all((s.gpus, s.threads) == (1, THREADS) for s in submissions), submissions
+    asked = {(s.threads, s.gpus) for s in submissions}  # an average that was left alone needs neither
+    assert (THREADS, 1) in asked and asked <= {(THREADS, 1), (1, 0)}, submissions
     tried = [s for s in submissions if s.failed]
     assert len(tried) == 3
     assert [s.memory_mb / tried[0].memory_mb for s in tried] == pytest.approx([1, 1.5, 2], rel=0.02), tried
