@@ -13,7 +13,12 @@ DEMO := demo/simulated
 REAL := demo/real
 
 .PHONY: help
-help: ## show this list
+help: ## show this overview
+	@echo "Motion correction for two-photon sessions. Your recordings: set 'root' in config/session.yaml, then"
+	@echo "    $(BIN)/snakemake -n               what is to be done, and why"
+	@echo "    $(BIN)/snakemake --cores all      do it"
+	@echo "    $(BIN)/snakemake --list           all targets: stages, exports for other tools, inspect"
+	@echo "With make:"
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-12s %s\n' "$$name" "$$text"; done
 
 .PHONY: setup
