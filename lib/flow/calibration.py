@@ -24,7 +24,7 @@ from .register import warp_frame
 SAFE_ALPHA = 48.0, 6.0  # along x and y: good enough on most recordings, and shows fine jitter of the scan
 SAFE_LEVEL = 4  # finest level for residuals and motion, whatever the preset
 FRAMES = 16  # of the recording, at most
-PIXELS = 8 * 512**2  # of all simulated frames together,
+PIXELS = 6 * 512**2  # of all simulated frames together,
 COUNTS = 4, 16  # but no fewer and no more frames than these
 START = 24.0  # the first alpha tried; from there by factors of two,
 ENOUGH = 1.3  # in both directions until the error is so many times the smallest,
