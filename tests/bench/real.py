@@ -143,7 +143,7 @@ def checkerboard(frames: np.ndarray, colour: int) -> np.ndarray:
     """Frames (T, H, W) of which only the squares of a colour, 0 or 1, are kept; the others are filled from those."""
     kept = np.indices(frames.shape[1:]).sum(0) % 2 == colour
     cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32)
-    number = convolve(kept.astype(np.float32), cross, mode="constant")
+    number = np.maximum(convolve(kept.astype(np.float32), cross, mode="constant"), 1)
     return np.stack(
         [np.where(kept, f, convolve(f * kept, cross, np.float32, mode="constant") / number) for f in frames]
     )
