@@ -1,11 +1,12 @@
-"""What goes wrong with the disk under the results. Disks are made in namespaces."""
+"""What goes wrong around a run: the disk, another run, a file that is taken away. Disks are made in namespaces."""
 
 import os
 import shlex
 import subprocess
+import time
 from pathlib import Path
 
-from .conftest import command
+from .conftest import Run, command, write_config
 
 TARGET = "compensated_outputs/a_1/compensated.hdf5"
 
@@ -56,3 +57,60 @@ def test_read_only_results(fresh):
     output = with_disk(fresh, f"mount -t tmpfs -o ro none compensated_outputs\nrun {TARGET}")
     assert "exit status 1" in output and "Traceback" not in output
     assert "Read-only file system" in output and "compensated_outputs" in output
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        command("--configfile", f"{folder}/session.yaml", "--cores", "1", *arguments),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_second_run(fresh, tmp_path):
+    """It is refused, also where it is started in another folder, and the first one is not disturbed."""
+    write_config(fresh, root=str(fresh), flow_options={"quality_setting": "fast"})
+    first = start(fresh, str(fresh / TARGET))
+    deadline = time.monotonic() + 200
+    while not (fresh / "compensated_outputs/.lock").exists():
+        assert first.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    second = subprocess.run(
+        command("--configfile", f"{fresh}/session.yaml", "--cores", "1", str(fresh / TARGET)),
+        cwd=elsewhere,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert second.returncode != 0
+    said = second.stdout + second.stderr
+    assert "another run" in said and str(fresh / "compensated_outputs") in said and str(first.pid) in said, said
+    assert "Traceback" not in said
+    output, _ = first.communicate(timeout=300)
+    assert first.returncode == 0, output
+
+
+def test_source_that_vanishes(fresh):
+    """After the run has begun: Snakemake names the file and ends; what is done stays, and the next run goes on."""
+    run = start(fresh, "--keep-going", "stage1")
+    deadline = time.monotonic() + 200
+    while not list(fresh.glob("compensated_outputs/*/.partial")):
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    at_work = next(fresh.glob("compensated_outputs/*/.partial")).parent.name
+    gone = next(path for path in sorted(fresh.glob("*.tif")) if path.stem != at_work)
+    away = gone.rename(fresh / "taken")
+    output, _ = run.communicate(timeout=400)
+    assert run.returncode != 0
+    assert f"{gone.name} (missing locally" in output and "Traceback" not in output, output
+    assert (fresh / f"final_results/{at_work}_valid_idx.png").exists()
+    assert not (fresh / f"compensated_outputs/{gone.stem}/compensated.hdf5").exists()
+    away.rename(gone)
+    again = start(fresh, "stage1")
+    output, _ = again.communicate(timeout=400)
+    assert again.returncode == 0, output
+    assert ("compensate_recording", at_work) not in Run(0, output).jobs
