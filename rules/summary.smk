@@ -64,7 +64,8 @@ rule summarize_session:
             for recording in session.recordings
         ],
         status=session.paths("status"),
-        choices={
+        # taking `input` makes a parameter no reason to run again: another backend would compute nothing anew
+        choices=lambda wildcards, input: {
             "stage1": settings["stage1"],
             "reference_frames": options["reference_frames"],
             "flow_backend": settings["flow_backend"],

@@ -72,7 +72,7 @@ def local(recordings, tmp_path_factory) -> dict[str, str]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """What is in the result files. Left out are times (status.json and its like), and where the session is."""
+    """What is in the result files. Left out are times (status.json, the report's pages), and where the session is."""
     found = {}
     for path in sorted((folder / "compensated_outputs").rglob("*")) + sorted((folder / "final_results").rglob("*")):
         name = str(path.relative_to(folder))
@@ -83,6 +83,6 @@ def digests(folder: Path) -> dict[str, str]:
                 for key in arrays.files:
                     if not key.endswith("_paths"):
                         found[f"{name}:{key}"] = hashlib.sha256(arrays[key].tobytes()).hexdigest()
-        elif path.suffix != ".mat":  # the same arrays
+        elif path.suffix not in (".mat", ".html"):  # a mat file holds the same arrays
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found

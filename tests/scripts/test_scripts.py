@@ -63,7 +63,9 @@ def job(source: Path, folder: Path, **input) -> SimpleNamespace:
         log=[str(folder / "job.log")],
         input=Files(recording=str(source), **input),
         output=Files(compensated=str(folder / "compensated.hdf5"), status=str(folder / "status.json")),
-        params=SimpleNamespace(options=options(), kernel="1", reading={}, batch=5, backend={"wanted": "numba"}),
+        params=SimpleNamespace(
+            options=options(), kernel="1", reading={}, batch=5, backend={"wanted": "numba"}, scratch=None
+        ),
         threads=2,
     )
 
