@@ -54,6 +54,7 @@ FILES = {
     "session_page": "{final_results}/report/session.html",
     "recording_page": "{final_results}/report/recordings/{recording}.html",
     "preview": "{final_results}/{recording}_preview.gif",
+    "previews": "{final_results}/previews",  # their folder, where there are very many
     # the session for other tools
     "suite2p": "{final_results}/suite2p/plane0/{file}",
     "caiman": "{final_results}/caiman/ch{channel}_d1_{height}_d2_{width}_d3_1_order_F_frames_{frames}.mmap",

@@ -98,6 +98,9 @@ KEPT = {"save_flow": options["save_w"], "save_compact_flow": FROM_RAW}  # of wha
 SESSION_CATEGORY, RECORDINGS_CATEGORY = "1 Session", "2 Recordings"
 MOST_PAGES = 40
 PAGED = session.names if len(session.names) <= MOST_PAGES else []
+# Snakemake keeps the inputs of a job with each of its outputs, and compares them at every start. With thousands of inputs
+# a preview per recording would take it a minute: then the folder of all is the output.
+PREVIEWS = session.paths("preview") if PAGED else directory(session.path("previews"))
 
 RECORDING_RESULTS = [
     "compensated",
@@ -109,8 +112,9 @@ RECORDING_RESULTS = [
     "to_reference_mat",
     "aligned_mask",
 ]
-RECORDING_RESULTS += [] if session.external else ["reference", "calibration", "preview"]
+RECORDING_RESULTS += [] if session.external else ["reference", "calibration"]
 RECORDING_RESULTS += ["recording_page"] if PAGED else []
+RECORDING_RESULTS += ["preview"] if PAGED and not session.external else []
 RECORDING_RESULTS += ["valid"] if options["save_valid_idx"] else []
 RECORDING_RESULTS += ["statistics"] if options["save_meta_info"] else []
 RECORDING_RESULTS += ["flow"] if options["save_w"] else []

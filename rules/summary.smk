@@ -43,7 +43,7 @@ rule summarize_session:
             )
             for name in PAGED
         ],
-        previews=session.paths("preview") if not session.external else [],
+        previews=PREVIEWS if not session.external else [],
     log:
         "logs/summarize_session.log",
     benchmark:

@@ -76,6 +76,9 @@ def write_text(path: str, text: str) -> None:
 def gather_files(snakemake, center: str) -> list[Files]:
     """Return where the files of each recording are."""
     names, given, params = list(snakemake.params.names), snakemake.input, snakemake.params
+    previews = snakemake.output.get("previews")
+    if isinstance(previews, str):  # the folder of all
+        previews = [str(Path(previews, f"{name}_preview.gif")) for name in names]
     paths = {
         "status": params.status,
         "average": given.averages,
@@ -86,7 +89,7 @@ def gather_files(snakemake, center: str) -> list[Files]:
         "statistics": given.get("statistics"),
         "raw": params.raw,
         "reading": params.reading,
-        "preview": snakemake.output.get("previews"),
+        "preview": previews,
     }
     paths = {key: list(value) for key, value in paths.items() if value}
     return [

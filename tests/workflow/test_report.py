@@ -109,3 +109,18 @@ def test_an_empty_channel_and_no_statistics(tmp_path):
     assert {row[key] for row in rows for key in ("mean_displacement_px", "drift_px")} == {""}
     picture = np.asarray(Image.open(tmp_path / "final_results/summary.png").convert("L"), float)
     assert picture.std() > 30
+
+
+def test_outputs_of_many_recordings(tmp_path):
+    """Snakemake keeps all inputs of a job with each of its outputs: of thousands there must not be thousands."""
+    for number in range(41):
+        tifffile.imwrite(tmp_path / f"r{number}.tif", np.zeros((2, 16, 16), np.uint16), photometric="minisblack")
+    write_config(tmp_path)
+    run = snakemake(tmp_path, "-n", "final_results/session_summary.csv")
+    job = run.output[run.output.index("rule summarize_session:") :]
+    assert re.search(r"    output: (.*)", job)[1].split(", ") == [
+        "final_results/report/session.html",
+        "final_results/summary.png",
+        "final_results/session_summary.csv",
+        "final_results/previews",
+    ]
