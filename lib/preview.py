@@ -14,7 +14,7 @@ GAP = 4  # pixels between the halves
 MOST_BYTES = 700_000  # so that a page of the report can hold it: browsers refuse pages of more than 2 MB
 FRAME_MS = 100
 SAMPLE = 4  # frames, to estimate the size of the movie
-RANGE = (1, 99.8)  # percentiles of grey values
+RANGE = (1, 99.8)  # percentiles of a frame's grey values
 SMOOTH = 0.6  # pixels: noise of single pixels takes most of the space
 TRIES = ((1, 24), (1, 16), (2, 16), (2, 10), (3, 10), (4, 8), (8, 8), (8, 4), (16, 4))  # every nth frame, grey values
 
@@ -26,7 +26,8 @@ def write_preview(path: str | Path, before: np.ndarray, after: np.ndarray) -> No
     """
     bar = np.full((len(before), before.shape[1], GAP), np.nan, np.float32)
     frames = np.concatenate([_smooth(before), bar, _smooth(after)], axis=2)
-    low, high = np.nanpercentile(frames[:, ::3, ::3], RANGE)
+    # of the frame in the middle, so that a few that are blank or saturated do not make the others black
+    low, high = np.median(np.nanpercentile(frames[:, ::3, ::3], RANGE, axis=(1, 2)), axis=1)
     frames = np.nan_to_num(np.clip((frames - low) / max(high - low, 1e-9), 0, 1), nan=1.0)
     some = frames[:: max(len(frames) // SAMPLE, 1)]
     for every, levels in TRIES:

@@ -28,6 +28,14 @@ def test_before_and_after_side_by_side(tmp_path):
     assert (frames[:, :, 50 : 50 + GAP] == 255).all()
 
 
+def test_a_saturated_frame_leaves_the_others_visible(tmp_path):
+    clip = np.random.default_rng(0).uniform(100, 200, (12, 30, 40)).astype(np.float32)
+    clip[5], clip[7] = 65535, 0
+    write_preview(tmp_path / "a.gif", clip, clip)
+    frames, _ = read(tmp_path / "a.gif")
+    assert frames[0].std() > 40 and (frames[5] == 255).all() and not frames[7, :, :40].any()
+
+
 @pytest.mark.parametrize("shape", [(50, 256, 256), (50, 256, 60)])
 def test_noise_fits_too(tmp_path, shape):
     clip = np.random.default_rng(0).poisson(5, shape).astype(np.float32)
