@@ -23,6 +23,8 @@ from lib.sources import LIST, FileList, Source
 
 __all__ = ["READERS", "Header", "Recording", "RecordingError", "open_recording", "read_header"]
 
+LARGEST = 1e30  # of a pixel: interpolation makes somewhat larger numbers, which float32 must hold
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -51,7 +53,8 @@ class Recording:
         mean of what is left.
     frames, height, width, channels : int
     dtype : numpy.dtype
-        What `read` returns, in native byte order.
+        What `read` returns, in native byte order. Half precision becomes float32, which holds the same numbers: neither
+        compilers nor the programs that read the results know it.
     frame_shape : tuple
         (H, W), or (H, W, C) with more than one channel.
     frame_rate : float or None
@@ -88,7 +91,7 @@ class Recording:
             raise
         header = self.header
         self._lock = threading.Lock()
-        self._source_dtype = np.dtype(header.dtype)
+        self._source_dtype = np.dtype(np.float32 if header.dtype == "float16" else header.dtype)
         self.frames = -(-self._source_frames // bin_size)
         self.height, self.width, self.channels = header.height, header.width, len(self.channel_names)
         self.dtype = self._source_dtype if bin_size == 1 else np.dtype(np.float32)
@@ -165,7 +168,7 @@ class Recording:
         Raises
         ------
         RecordingError
-            A frame is cut off, cannot be decoded, or holds NaN or Inf; the message has its number.
+            A frame is cut off, cannot be decoded, or holds NaN, Inf or numbers beyond 1e30; the message has its number.
         IndexError
             The recording has no such frames.
         """
@@ -210,10 +213,11 @@ class Recording:
         if block.dtype.kind != "f":
             return
         for i, frame in enumerate(block):
-            if not (finite := np.isfinite(frame)).all():
+            if not (usable := np.abs(frame) <= LARGEST).all():  # NaN is not
                 raise RecordingError(
-                    f"{self.path}: frame {start + i} (counted from 0) holds {(~finite).sum()} pixels "
-                    "that are NaN or infinite; every pixel must be finite: repair it or cut it out"
+                    f"{self.path}: frame {start + i} (counted from 0) holds {(~usable).sum()} pixels "
+                    f"that are NaN, infinite or beyond {LARGEST:g}; every pixel must be a number that can be computed "
+                    "with: repair it or cut it out"
                 )
 
 

@@ -34,8 +34,8 @@ def batch_frames(recording: RecordingInfo, threads: int, buffer_size: int | str 
 
 
 def frame_bytes(recording: RecordingInfo) -> int:
-    """Return the bytes of one frame as it is in the file."""
-    bits = int(re.search(r"\d+$", recording.dtype)[0])  # "uint16"
+    """Return the bytes of one frame as it is read."""
+    bits = 32 if recording.dtype == "float16" else int(re.search(r"\d+$", recording.dtype)[0])  # "uint16"
     return recording.height * recording.width * recording.channels * bits // 8
 
 

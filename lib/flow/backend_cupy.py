@@ -21,6 +21,7 @@ from .tensor import CS, GC, GRAY
 TENSORS = {GC: "gradient_tensor", GRAY: "gray_tensor", CS: "census_tensor"}
 METHODS = {"nearest": 0, "linear": 1, "cubic": 2}
 MEASURES = 12  # see measure.cu
+LARGEST = float(np.finfo(np.float32).max)
 BLOCK_CELLS = 2048  # a level with no more cells of a colour is relaxed in one launch, by a block per frame
 
 
@@ -216,14 +217,15 @@ class CupyBackend:
             # how far it is from frame to frame, from row to row, from pixel to pixel, and to the channel
             steps = np.int64(height * width * channels), width * channels, channels, np.int64(channel)
             image, code, source_w = frames.array, frames.type, width
-            offset, scale = self.plan.normalisation[channel]
+            (offset, scale), bounds = self.plan.normalisation[channel], self.plan.bounds[channel]
             for k, level in enumerate(self.plan.levels):
                 (h, w), (y, x) = level.shape, self._reduce[k][channel]
                 rows, out = work["rows"], work[f"image{k}"]
-                launch("resample_rows", (h, source_w), work.count, image, code, *steps, *y, h, source_w, rows)
+                launch("resample_rows", (h, source_w), work.count, image, code, *steps, *bounds, *y, h, source_w, rows)
                 launch("resample_columns", (h, w), work.count, rows, source_w, *x, offset, scale, channel, channels,
                        h, w, out)  # fmt: skip
                 image, code, source_w, offset, scale = out, type_code(np.dtype("f4")), w, 0.0, 1.0
+                bounds = -LARGEST, LARGEST
                 steps = np.int64(channels * h * w), w, 1, np.int64(channel * h * w)
 
     def translate(self, work: Slot) -> "cupy.ndarray":

@@ -49,6 +49,7 @@ class NumbaBackend:
         self._constants, self._memory = Block(), Block()
         self.levels = np.zeros(len(plan.levels), LEVEL)
         self._shared, self._rigid = np.zeros(1, SHARED), np.zeros(1, RIGID)
+        self._bounds = np.array(plan.bounds, np.float32)
         self._lay_out()
         self._add_tables()
         self._c = self._constants.allocate()
@@ -188,7 +189,8 @@ class NumbaBackend:
     def _pad(self, work, frame):
         shared = self._shared[0]
         shape = self.plan.channels, self.plan.shape[0] + 4, self.plan.shape[1] + 4
-        steps.pad(np.moveaxis(frame, -1, 0), work[shared["frame"] : shared["frame"] + np.prod(shape)].reshape(shape))
+        padded = work[shared["frame"] : shared["frame"] + np.prod(shape)].reshape(shape)
+        steps.pad(np.moveaxis(frame, -1, 0), self._bounds, padded)
 
     # The steps, in the order of `estimator.coarse_to_fine`.
 

@@ -25,6 +25,7 @@ from .tensor import CS, GC, GRAY
 SMALLEST_SIDE = 10  # pixels: the pyramid ends above it
 RIGID_SIDE = 64  # pixels: the rigid start is found on the finest level whose sides are within it
 EMPTY = 1e-5  # of the values: what a reference spans through rounding alone
+FAR = 1e6  # times what the reference spans: frames are clipped there, so that squares of squares stay finite
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Plan:
     omega: float
     weights: np.ndarray  # (C,) float32
     normalisation: tuple[tuple[float, float], ...]  # per channel (offset, scale)
+    bounds: tuple[tuple[float, float], ...]  # per channel (low, high), to which raw values are clipped
     levels: tuple[Level, ...]
     rigid_level: int  # where the rigid start is found
     to_frame: tuple[Table, Table] | None  # none where the finest level is the frame itself
@@ -93,6 +95,7 @@ def make_plan(reference: np.ndarray, params: FlowParams) -> Plan:
             enlarge = resample_table(coarser[0], size[0]), resample_table(coarser[1], size[1])
         levels.append(Level(size, hx, hy, ax / hx**2, ay / hy**2, tuple(reduce), enlarge))
     fits = [k for k, (_, size) in enumerate(numbered) if max(size) <= RIGID_SIDE]
+    normalisation = _normalisation(reference, params.channel_normalization)
     return Plan(
         shape=shape,
         channels=channels,
@@ -100,7 +103,8 @@ def make_plan(reference: np.ndarray, params: FlowParams) -> Plan:
         constancy={"gc": GC, "gray": GRAY, "cs": CS}[params.constancy_assumption],
         omega=relaxation_factor(params.iterations),
         weights=np.array(params.channel_weight(channels), np.float32),
-        normalisation=_normalisation(reference, params.channel_normalization),
+        normalisation=normalisation,
+        bounds=tuple(_bounds(offset, scale) for offset, scale in normalisation),
         levels=tuple(levels),
         rigid_level=fits[0] if fits else len(levels) - 1,
         to_frame=_to_frame(numbered[0][1], shape),
@@ -136,6 +140,11 @@ def _normalisation(reference, mode):
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
     empty = high - low <= EMPTY * np.maximum(abs(low), abs(high))
     return tuple((float(a), 0.0 if e else 1.0 / float(b - a)) for a, b, e in zip(low, high, empty, strict=True))
+
+
+def _bounds(offset: float, scale: float) -> tuple[float, float]:
+    reach = FAR / scale if scale else 0.0
+    return offset - reach, offset + reach
 
 
 def coarse_to_fine(backend, work, frames):
@@ -212,7 +221,7 @@ class FlowEstimator:
         Parameters
         ----------
         frame : ndarray, shape of the reference
-            Raw finite intensities of any integer or float type.
+            Raw finite intensities of any integer type, float32 or float64.
 
         Returns
         -------

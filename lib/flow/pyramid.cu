@@ -4,20 +4,25 @@
 // weight[k, X] * input[start[X] + k].
 
 template <typename T>
-__device__ inline float weighted_rows(const T *image, int row, int first, const float *weight, int taps, int y, int h) {
+__device__ inline float weighted_rows(const T *image, int row, float low, float high, int first, const float *weight,
+                                      int taps, int y, int h) {
     float sum = 0;
-    for (int k = 0; k < taps; k++) sum += weight[k * h + y] * (float)image[(size_t)(first + k) * row];
+    for (int k = 0; k < taps; k++) {
+        const float value = (float)image[(size_t)(first + k) * row];
+        sum += weight[k * h + y] * fminf(fmaxf(value, low), high);
+    }
     return sum;
 }
 
-// Rows of one channel, raw (n, H, W, C) of any type or float (n, C, H, W), resampled along y to out (n, h, W).
+// Rows of one channel, raw (n, H, W, C) of any type or float (n, C, H, W), clipped to [low, high] and resampled along y
+// to out (n, h, W).
 extern "C" __global__ void resample_rows(const void *image, int type, long long frame, int row, int pixel,
-                                         long long channel, const int *y_start, const float *y_weight, int taps, int h,
-                                         int w, float *out) {
+                                         long long channel, float low, float high, const int *y_start,
+                                         const float *y_weight, int taps, int h, int w, float *out) {
     PIXEL(w, h);
     float sum;
-    WITH_TYPE(type, sum = weighted_rows((const T *)image + z * frame + channel + (size_t)x * pixel, row, y_start[y],
-                                        y_weight, taps, y, h))
+    WITH_TYPE(type, sum = weighted_rows((const T *)image + z * frame + channel + (size_t)x * pixel, row, low, high,
+                                        y_start[y], y_weight, taps, y, h))
     out[z * h * w + y * w + x] = sum;
 }
 

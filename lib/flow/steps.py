@@ -16,14 +16,18 @@ ROWS = 9  # of workspace, in the largest number that a step takes
 
 
 @step
-def pad(frame, out):
-    """out (C, H + 4, W + 4) float32 = frame (C, H, W) of any type, with two replicated pixels on every side."""
+def pad(frame, bounds, out):
+    """out (C, H + 4, W + 4) float32 = frame (C, H, W) of any type, with two replicated pixels on every side.
+
+    Channels are clipped to bounds (C, 2) float32.
+    """
     channels, h, w = frame.shape
     for c in range(channels):
+        low, high = bounds[c, 0], bounds[c, 1]
         for y in range(h + 4):
             source = min(max(y - 2, 0), h - 1)
             for x in range(w):
-                out[c, y, x + 2] = _F(frame[c, source, x])
+                out[c, y, x + 2] = min(max(_F(frame[c, source, x]), low), high)
             out[c, y, 0] = out[c, y, 1] = out[c, y, 2]
             out[c, y, w + 2] = out[c, y, w + 3] = out[c, y, w + 1]
 

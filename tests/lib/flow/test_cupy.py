@@ -189,6 +189,13 @@ def test_frames_are_registered_as_by_numba(recording, method, dtype):
     assert np.abs(gpu.compact.astype(float) - numba.compact).max() < 0.02
 
 
+def test_absurd_numbers_give_finite_flow(recording):
+    spot = recording.movie[0].astype(np.float64)
+    spot[20, 20], spot[30, 31] = 1e30, -1e30
+    estimator = FlowEstimator(recording.clean, FlowParams(quality="quality", iterations=4), backend="cupy")
+    assert np.isfinite(estimator.flows(np.stack([spot, np.full_like(spot, -1e30)]))).all()
+
+
 def test_the_same_smoothness_is_found_as_by_numba(recording):
     found = [calibrate(recording.clean, recording.movie, FAST, backend=name) for name in ("numba", "cupy")]
     assert found[0].params.alpha == found[1].params.alpha

@@ -70,6 +70,16 @@ def test_extreme_frames_give_finite_flow(quality, shape):
                 assert np.isfinite(estimator(frame)).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_absurd_numbers_give_finite_flow(recording, dtype):
+    spot = recording.movie[0].astype(dtype)
+    spot[20, 20], spot[30, 31] = 1e30, -1e30
+    params = FlowParams(quality="quality", iterations=4, alpha=10.0)
+    estimator = FlowEstimator(recording.clean, params)
+    done = estimator.register_frames(np.stack([spot, np.full_like(spot, -1e30)]))
+    assert np.isfinite(done.w).all() and np.isfinite(done.registered).all() and np.isfinite(done.statistics).all()
+
+
 def test_a_frame_like_the_reference_has_no_flow(recording):
     w = FlowEstimator(recording.clean, FlowParams(quality="quality", alpha=5.0))(recording.clean)
     assert np.abs(w).max() < 0.02
