@@ -16,13 +16,15 @@ STILL_FRAMES = 50  # averaged into the noisy reference
 
 
 def make_frames(folder: Path, frames: int) -> None:
-    """Save `frames` frames of 512 x 512, their true flow, and two references: noise-free, and with noise left."""
+    """Save `frames` frames of 512 x 512 and their true flow, other frames of the recording to calibrate with, and two
+    references: noise-free, and with noise left."""
     folder.mkdir(parents=True, exist_ok=True)
     scene = make_scene((512, 512), seed=1)
     moving = simulate_recording(scene, frames=4 * frames, seed=2)
     still = simulate_recording(scene, frames=STILL_FRAMES, seed=3, rigid=0.0, nonrigid=0.0, jitter=0.0)
     np.save(folder / "frames.npy", moving.movie[::4])  # neighbours are too much alike
     np.save(folder / "flow.npy", moving.flow[::4])
+    np.save(folder / "sample.npy", np.delete(moving.movie, np.s_[::4], axis=0))
     np.save(folder / "clean.npy", moving.clean)
     np.save(folder / "noisy.npy", still.movie.mean(axis=0, dtype=np.float32))
 

@@ -18,6 +18,10 @@ PAIRS = [
     ({"quality": "balanced", "alpha": 25}, OPENCV, {"preset": "fast"}),
     ({"quality": "quality", "alpha": 25}, OPENCV, {"preset": "medium"}),
     *(({"quality": q, "alpha": 25}, SUITE2P, {}) for q in ("balanced", "quality")),
+    ({"quality": "fast", "alpha": "auto"}, OPENCV, {"preset": "ultrafast"}),
+    ({"quality": "balanced", "alpha": "auto"}, OPENCV, {"preset": "fast"}),
+    ({"quality": "quality", "alpha": "auto"}, OPENCV, {"preset": "medium"}),
+    *(({"quality": q, "alpha": "auto"}, SUITE2P, {}) for q in ("fast", "balanced", "quality")),
     *(({"quality": q, "alpha": 25, "warp": True}, SUITE2P, {"warp": True}) for q in ("balanced", "quality")),
 ]
 COLUMNS = ("reference", "ours", "ms", "error", "peer", "ms", "error", "time peer : ours", "error ours : peer")
@@ -25,7 +29,7 @@ NOTE = (
     "Milliseconds per frame of 512 x 512 (median over frames and rounds) and mean endpoint error in pixels, "
     f"{FRAMES} frames. Engines take turns; ratios of time are the median over rounds. Reference: the noise-free image "
     f"(clean), or the mean of {STILL_FRAMES} noisy frames without motion (noisy). Scaling and smoothing of the frame "
-    "count, warping only where it says so."
+    "count, warping only where it says so. Alpha auto: what calibration finds on other frames of the recording."
 )
 
 
@@ -61,7 +65,7 @@ def _summary(rounds: list[dict]) -> tuple[float, float]:
     return median(ms for r in rounds for ms in r["ms"]), mean(rounds[0]["error"])
 
 
-def _name(engine: str, *, quality: str = "", preset: str = "", alpha: float = 0, warp: bool = False) -> str:
+def _name(engine: str, *, quality: str = "", preset: str = "", alpha: float | str = 0, warp: bool = False) -> str:
     engine = {OPENCV: "DIS", SUITE2P: "suite2p non-rigid"}.get(engine, engine)
     name = " ".join(filter(None, (engine, quality or preset, f"alpha {alpha}" if alpha else "")))
     return name + (", warped" if warp else "")

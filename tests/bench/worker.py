@@ -18,10 +18,15 @@ SCALE = 32  # grey values per pixel of ramps: as fine as 16 bits allow
 BORDER = 24  # pixels left out of the error: what moved in from outside cannot be known
 
 
-def ours(reference, quality, alpha, warp=False):
-    from lib.flow import FlowEstimator, FlowParams
+def ours(reference, quality, alpha, warp=False, sample=None):
+    """`alpha` "auto": what calibration finds on the `sample`, other frames of the recording."""
+    from lib.flow import FlowEstimator, FlowParams, calibrate
 
-    estimator = FlowEstimator(reference, FlowParams(quality=quality, alpha=alpha))
+    if alpha == "auto":
+        params = calibrate(reference, sample, FlowParams(quality=quality)).params
+    else:
+        params = FlowParams(quality=quality, alpha=alpha)
+    estimator = FlowEstimator(reference, params)
     return each(lambda frame: estimator.register(frame)[1]) if warp else each(estimator)
 
 
@@ -135,6 +140,8 @@ def main(engine, folder):
         name, reference = task.pop("frames", None), task.pop("reference")
         frames = load(name or "frames")
         if line not in engines:
+            if task.get("alpha") == "auto":
+                task["sample"] = load("sample")
             engines[line] = globals()[engine](load(reference), **task)
             engines[line](frames[:2])  # what it compiles or plans at first must not count
         flows, seconds = engines[line](frames)
