@@ -55,13 +55,40 @@ def sample_cubic(image, px, py):
     return value
 
 
-def warp(frame, reference, flow, hx=1.0, hy=1.0):
+def spline_matrix(n):
+    """B3(i - k) for pixels i and coefficients k of a line, the coefficients beyond its ends mirrored, (n, n)."""
+    m = np.zeros((n, n))
+    for i in range(n):
+        for k, value in ((i - 1, 1 / 6), (i, 4 / 6), (i + 1, 1 / 6)):
+            m[i, n - 1 - abs(n - 1 - abs(k))] += value
+    return m
+
+
+def sample_spline(image, px, py):
+    """The cubic spline through the pixels of image at (px, py) inside it, mirrored at the outer pixels."""
+    h, w = image.shape
+    coefficients = np.linalg.solve(spline_matrix(w), np.linalg.solve(spline_matrix(h), image).T).T
+    ix, iy = np.floor(px).astype(int), np.floor(py).astype(int)
+
+    def b3(t):
+        t = np.abs(t)
+        return np.where(t <= 1, 2 / 3 - t**2 + t**3 / 2, np.where(t < 2, (2 - t) ** 3 / 6, 0))
+
+    value = np.zeros_like(px)
+    for j in range(-1, 3):
+        for i in range(-1, 3):
+            tap = coefficients[h - 1 - abs(h - 1 - abs(iy + j)), w - 1 - abs(w - 1 - abs(ix + i))]
+            value += b3(py - iy - j) * b3(px - ix - i) * tap
+    return value
+
+
+def warp(frame, reference, flow, hx=1.0, hy=1.0, sample=sample_spline):
     """The frame at x + u, y + v, and the reference where that is outside."""
     h, w = frame.shape
     y, x = np.mgrid[0.0:h, 0.0:w]
     px, py = x + flow[..., 0] / hx, y + flow[..., 1] / hy
     inside = (px >= 0) & (px <= w - 1) & (py >= 0) & (py <= h - 1)
-    value = sample_cubic(frame, np.clip(px, 0, w - 1), np.clip(py, 0, h - 1))
+    value = sample(frame, np.clip(px, 0, w - 1), np.clip(py, 0, h - 1))
     return np.where(inside, value, reference)
 
 

@@ -263,11 +263,17 @@ class CupyBackend:
         launch("resample_flow", shape, work.count, work["flow"], *coarser, *y[:2], *x[:2], *shape, work["start"])
 
     def constrain(self, work: Slot, k: int) -> None:
-        """Warp the level's frames with their starting flow and form the motion tensor of every channel."""
+        """Warp the level's frames with their starting flow and form the motion tensor of every channel.
+
+        Nothing else needs the frames from now on: their coefficients take their place.
+        """
         level, channels = self.plan.levels[k], self.plan.channels
         planes, mean, difference = work.count * channels, work["mean"], work["difference"]
         size = level.hx, level.hy, *level.shape
-        launch("warp_level", level.shape, planes, work[f"image{k}"], self._references[k], work["start"], channels,
+        image = work[f"image{k}"]
+        launch("spline_columns", level.shape, planes, image, *level.shape, mean)  # the mean comes later
+        launch("spline_rows", level.shape, planes, mean, *level.shape, image)
+        launch("warp_level", level.shape, planes, image, self._references[k], work["start"], channels,
                *size, mean, difference)  # fmt: skip
         launch(TENSORS[self.plan.constancy], level.shape, planes, mean, difference, *size, work["tensor"])
 

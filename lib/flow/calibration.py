@@ -19,7 +19,7 @@ from .estimator import FlowEstimator
 from .measure import correlation
 from .motion import Basis, random_coefficients, true_sizes
 from .params import FlowParams
-from .register import warp_frame
+from .register import interpolate, warp_frame
 
 SAFE_ALPHA = 48.0, 6.0  # along x and y: good enough on most recordings, and shows fine jitter of the scan
 SAFE_LEVEL = 4  # finest level for residuals and motion, whatever the preset
@@ -29,12 +29,12 @@ COUNTS = 4, 16  # but no fewer and no more frames than these
 START = 24.0  # the first alpha tried; from there by factors of two,
 ENOUGH = 1.3  # in both directions until the error is so many times the smallest,
 LIMITS = 0.01, 1e5  # or so far
-RATIOS = (0.5,), (2.0, 4.0, 8.0)  # alpha_x : alpha_y, beside 1, as long as they help
+RATIOS = (0.5,), (2.0, 4.0, 8.0, 16.0, 32.0)  # alpha_x : alpha_y, beside 1, as long as they help
 EXTREME = 1e6  # times the reference's range: beyond it, no value of a frame makes sense
 RELATED = 0.02  # correlation with the reference that half of the registered frames reach
 BORDER = 16  # pixels, or a twentieth of the height if that is more: left out of errors
 INVERSION_STEPS = 6
-PATCH = 2.0  # pixels: standard deviation of the filter that makes patches of one sign
+PATCH = 4.0  # pixels: standard deviation of the filter that makes patches of one sign
 
 
 @dataclass(frozen=True)
@@ -280,8 +280,8 @@ def _reflect(at: np.ndarray, shape) -> np.ndarray:
 
 
 def _sample(image: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """The image at positions (H, W, 2), cubic, mirrored beyond the border."""
-    return warp_frame(image, _reflect(at, at.shape) - _grid(at.shape), fill=0)
+    """The image at positions (H, W, 2), mirrored beyond the border."""
+    return interpolate(image, _reflect(at, at.shape) - _grid(at.shape))
 
 
 def _inverse(flow: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ except ImportError as error:
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("layout", "pyramid", "warp", "tensor", "relax", "median", "rigid", "register", "measure", "compact")
+SOURCES = "layout pyramid spline warp tensor relax median rigid register measure compact".split()
 TYPES = tuple(np.dtype(name) for name in ("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"))  # see layout.cu
 KERNEL = "half_sweep"  # any of them
 BLOCK = (32, 8)  # threads along x and y

@@ -11,7 +11,8 @@ import numpy as np
 from .jit import compiling, kernel
 from .layout import in_lines
 from .params import INTERPOLATION
-from .warp import locate, sample
+from .spline import REACH, to_coefficients
+from .warp import locate, sample, sample_spline
 
 _F = np.float32
 
@@ -100,6 +101,19 @@ def _inside(flow, out):
             out[y, x] = (px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1))
 
 
+@kernel
+def _sample_spline(coefficients, uv, row, at, out):
+    """out (H, W) = the spline with coefficients (H + 4, W + 4) at x + flow, which must lie in the frame."""
+    h, w = out.shape
+    tx, ty, warped = row[0], row[1], row[2]
+    for y in range(h):
+        for x in range(w):
+            locate(_F(x) + uv[y, 2 * x], _F(y) + uv[y, 2 * x + 1], w, h, x, at, tx, ty)
+        sample_spline(coefficients, at, tx, ty, w, warped)
+        for x in range(w):
+            out[y, x] = warped[x]
+
+
 _compiled = set()  # types that `warp_frame` has been called with in this process
 
 
@@ -117,6 +131,31 @@ def valid_mask(flow):
     """
     out = np.empty(flow.shape[:2], np.bool_)
     _inside(flow, out)
+    return out
+
+
+def interpolate(image, flow):
+    """The image at x + u, y + v by cubic splines, as an estimation sees it: to make images, not to correct them.
+
+    Parameters
+    ----------
+    image : ndarray (H, W) or (H, W, C) float32
+    flow : ndarray (H, W, 2) float32
+        Pixels; no position may lie outside the image.
+
+    Returns
+    -------
+    ndarray like `image`
+    """
+    h, w = image.shape[:2]
+    out, plane, lines = np.empty_like(image), np.empty((h, w), np.float32), np.empty((h, w), np.float32)
+    row, at = np.empty((3, w + 2 * REACH), np.float32), np.empty(w, np.int32)
+    for c in np.ndindex(image.shape[2:]):
+        part = (slice(None), slice(None), *c)
+        coefficients = np.pad(image[part], 2)
+        to_coefficients(coefficients, row[0], lines)
+        _sample_spline(coefficients, in_lines(flow), row, at, plane)
+        out[part] = plane
     return out
 
 

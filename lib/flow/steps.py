@@ -6,7 +6,7 @@ thread's memory; `shared`, `levels`, `tables` and `rigid`, what lies where in th
 
 import numpy as np
 
-from . import median, pyramid, relax, tensor, warp
+from . import median, pyramid, relax, spline, tensor, warp
 from .jit import step
 from .memory import array_2d, array_3d, pair, row, some_rows, stacks, table, two_pairs
 from .rigid import phase_correlation
@@ -113,14 +113,19 @@ def enlarge(c, m, shared, levels, tables, k):
 
 @step
 def constrain(c, m, shared, levels, k):
-    """Warp the level's frame with its starting flow and form the motion tensor of every channel."""
+    """Warp the level's frame with its starting flow and form the motion tensor of every channel.
+
+    Nothing else needs the frame from now on: its coefficients take its place.
+    """
     level = levels[k]
     images = array_3d(m, level.image, shared.channels, level.h + 4, level.w + 4)
     start = two_pairs(m, level.start, level)
     mean, difference = pair(m, shared.mean, level), pair(m, shared.difference, level)
     spare = pair(m, shared.spare, level), pair(m, shared.spare + 2 * level.size, level)
     at = row(m, shared, 4).view(np.int32)
+    lines = array_2d(m, shared.mean, level.h, level.w)  # the mean comes later
     for channel in range(shared.channels):
+        spline.to_coefficients(images[channel], row(m, shared, 0), lines)
         reference = pair(c, level.reference + 2 * channel * level.size, level)
         J = stacks(m, shared.tensor + 12 * channel * level.size, 6, level)
         warp.warp_level(

@@ -1,7 +1,8 @@
-"""Warping of a frame: frame(x + u, y + v) by cubic convolution (Keys 1981, a = -0.75).
+"""Warping: frame(x + u, y + v), for raw frames by cubic convolution (Keys 1981, a = -0.75), on a level by splines.
 
 A row of pixels is warped in passes, so that all but the sampling itself vectorise over the row: `locate` finds where
-each pixel comes from, `sample` fetches it. A frame is padded by two replicated pixels on every side, (h + 4, w + 4).
+each pixel comes from, `sample` and `sample_spline` fetch it. A frame is padded by two pixels on every side, (h + 4, w +
+4): replicated ones, or for splines mirrored ones (`spline.to_coefficients`).
 """
 
 import numpy as np
@@ -12,6 +13,7 @@ from numba.np.arrayobj import make_array
 
 from .jit import inlined, kernel
 from .layout import LINE, replicate_border
+from .spline import BSPLINE
 
 _F, _N = np.float32, np.uint64
 A = -0.75
@@ -20,9 +22,9 @@ A = -0.75
 KEYS = ((0, 1, 0, 0), (A, 0, -A, 0), (-2 * A, -A - 3, 2 * A + 3, A), (A, A + 2, -A - 2, -A))
 
 
-@intrinsic
-def _cubic(typingctx, frame, at, stride, tx, ty):
-    """Cubic convolution of the 4 x 4 samples from the flat index `at` on, at the fractions tx and ty.
+def _weighted(polynomials):
+    """A function for compiled code: the sum of the 4 x 4 samples from the flat index `at` on, weighted by polynomials
+    of the fractions tx and ty.
 
     The four samples of a row are a vector, and so are the four weights of an axis: LLVM does not find this by itself,
     and one gather per sample, which it does find, takes three times as long.
@@ -36,9 +38,9 @@ def _cubic(typingctx, frame, at, stride, tx, ty):
 
         def weights(t):
             t = lanes(builder.insert_element(unset, t, integer(0)), 0, 0, 0, 0)
-            w = ir.Constant(four, KEYS[3])
+            w = ir.Constant(four, polynomials[3])
             for power in (2, 1, 0):
-                w = builder.fadd(builder.fmul(w, t, fast), ir.Constant(four, KEYS[power]), fast)
+                w = builder.fadd(builder.fmul(w, t, fast), ir.Constant(four, polynomials[power]), fast)
             return w
 
         data = make_array(signature.args[0])(context, builder, args[0]).data
@@ -52,7 +54,14 @@ def _cubic(typingctx, frame, at, stride, tx, ty):
         total = builder.fadd(total, lanes(total, 2, 3, 2, 3), fast)
         return builder.fadd(*(builder.extract_element(total, integer(k)) for k in (0, 1)), fast)
 
-    return types.float32(frame, types.int64, types.int64, types.float32, types.float32), generate
+    @intrinsic
+    def weighted(typingctx, frame, at, stride, tx, ty):
+        return types.float32(frame, types.int64, types.int64, types.float32, types.float32), generate
+
+    return weighted
+
+
+_cubic, _spline = _weighted(KEYS), _weighted(BSPLINE)
 
 
 @inlined
@@ -75,16 +84,24 @@ def sample(frame, at, tx, ty, count, out):
 
 
 @inlined
-def _warp_row(frame, reference, u, v, y, s, to_x, to_y, row, at, mean, difference):
-    """Row y of one colour; the frame is in rows of x."""
-    h, w = frame.shape[0] - 4, frame.shape[1] - 4
+def sample_spline(coefficients, at, tx, ty, count, out):
+    """The same from the coefficients of a spline."""
+    stride = np.int64(coefficients.shape[1])
+    for j in range(count):
+        out[j] = _spline(coefficients, np.int64(at[j]), stride, tx[j], ty[j])
+
+
+@inlined
+def _warp_row(coefficients, reference, u, v, y, s, to_x, to_y, row, at, mean, difference):
+    """Row y of one colour; the coefficients are in rows of x."""
+    h, w = coefficients.shape[0] - 4, coefficients.shape[1] - 4
     count = (w - s + 1) // 2
     tx, ty, keep, warped = row[0], row[1], row[2], row[3]
     for j in range(count):
         i = _N(j + LINE)
         px, py = _F(2 * j + s) + u[y + 2, i] * to_x, _F(y) + v[y + 2, i] * to_y
         keep[j] = _F(1) if locate(px, py, w, h, j, at, tx, ty) else _F(0)
-    sample(frame, at, tx, ty, count, warped)
+    sample_spline(coefficients, at, tx, ty, count, warped)
     for j in range(count):
         i = _N(j + LINE)
         ref = reference[y + 2, i]
@@ -94,18 +111,19 @@ def _warp_row(frame, reference, u, v, y, s, to_x, to_y, row, at, mean, differenc
 
 
 @kernel
-def warp_level(frame, reference, flow, hx, hy, row, at, mean, difference):
+def warp_level(coefficients, reference, flow, hx, hy, row, at, mean, difference):
     """Warp one channel of a level's frame and form its mean with, and difference to, the reference.
 
-    frame (h + 4, w + 4); reference, mean and difference (red, black), ghost cells of the outputs filled; flow (u_red,
-    u_black, v_red, v_black) in full-resolution pixels; hx, hy the level's pixel size; workspace `row` (4, w) and `at`
-    (w,) int32. Outside the frame the warped image equals the reference, so that nothing pulls there.
+    coefficients (h + 4, w + 4) of the frame; reference, mean and difference (red, black), ghost cells of the outputs
+    filled; flow (u_red, u_black, v_red, v_black) in full-resolution pixels; hx, hy the level's pixel size; workspace
+    `row` (4, w) and `at` (w,) int32. Outside the frame the warped image equals the reference, so that nothing pulls
+    there.
     """
-    h, w = frame.shape[0] - 4, frame.shape[1] - 4
+    h, w = coefficients.shape[0] - 4, coefficients.shape[1] - 4
     to_x, to_y = _F(1.0 / hx), _F(1.0 / hy)
     for y in range(h):
         s = y & 1
-        _warp_row(frame, reference[0], flow[0], flow[2], y, s, to_x, to_y, row, at, mean[0], difference[0])
-        _warp_row(frame, reference[1], flow[1], flow[3], y, 1 - s, to_x, to_y, row, at, mean[1], difference[1])
+        _warp_row(coefficients, reference[0], flow[0], flow[2], y, s, to_x, to_y, row, at, mean[0], difference[0])
+        _warp_row(coefficients, reference[1], flow[1], flow[3], y, 1 - s, to_x, to_y, row, at, mean[1], difference[1])
     replicate_border(mean[0], mean[1], h, w)
     replicate_border(difference[0], difference[1], h, w)

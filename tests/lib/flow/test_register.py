@@ -5,6 +5,7 @@ import pytest
 import scipy.ndimage as ndi
 
 from lib.flow import valid_mask, warp_frame
+from lib.flow.register import interpolate
 from tests import oracle
 
 
@@ -28,8 +29,22 @@ def test_agrees_with_scipy(flow, interpolation, order):
 
 def test_cubic_agrees_with_the_oracle(flow):
     image = np.random.default_rng(0).random((40, 50)).astype(np.float32)
-    expected = oracle.warp(image.astype(float), np.full(image.shape, 7.0), flow.astype(float))
+    keys = {"sample": oracle.sample_cubic}
+    expected = oracle.warp(image.astype(float), np.full(image.shape, 7.0), flow.astype(float), **keys)
     np.testing.assert_allclose(warp_frame(image, flow, fill=7.0), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("shape", [(40, 50, 2), (10, 50), (40, 11)])
+def test_splines_agree_with_scipy(flow, shape):
+    image = ndi.gaussian_filter(np.random.default_rng(0).random(shape), (1.0, 1.0) + (0.0,) * (len(shape) - 2))
+    h, w = shape[:2]
+    y, x = np.mgrid[0:h, 0:w]
+    at = np.stack([np.clip(x + flow[:h, :w, 0], 0, w - 1), np.clip(y + flow[:h, :w, 1], 0, h - 1)], -1)
+    found = interpolate(image.astype(np.float32), (at - np.stack([x, y], -1)).astype(np.float32))
+    for c in np.ndindex(shape[2:]):
+        part = (slice(None), slice(None), *c)
+        expected = ndi.map_coordinates(image[part], [at[..., 1], at[..., 0]], order=3, mode="mirror")
+        np.testing.assert_allclose(found[part], expected, atol=2e-5)
 
 
 def test_mask_has_the_border_inside():
