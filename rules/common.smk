@@ -364,6 +364,16 @@ def damage_stamp(name):
     return existing_stamp
 
 
+def cancel_forgotten():
+    """Take the jobs out of the queue that Snakemake lost sight of.
+
+    While it asks the scheduler how they are, its list of them is empty, and Ctrl-C then cancels none.
+    """
+    executor = workflow.scheduler._executor
+    if workflow.non_local_exec and executor.active_jobs:
+        executor.cancel_jobs(list(executor.active_jobs))
+
+
 def tell_failures():
     """Name the recordings whose jobs failed for good, with the end of their logs: the last words of a failed run."""
     failed = [
@@ -398,5 +408,6 @@ onsuccess:
 
 
 onerror:
+    cancel_forgotten()
     trust(FOLDERS, VERIFIED, since_ns=STARTED)
     tell_failures()

@@ -13,6 +13,7 @@ import yaml
 from lib.simulate import simulate_session
 
 from .grid_engine import GridEngine
+from .pbs_pro import PbsPro
 from .run import command
 from .scheduler import Scheduler
 from .slurm import Slurm
@@ -21,7 +22,7 @@ from .torque import Torque
 HERE = Path(__file__).parent
 NAMES = ["a_memory", "b_time", "c_cancel", "d_plain"]
 FRAMES = 240
-SCHEDULERS = {scheduler.name: scheduler for scheduler in (Slurm, Torque, GridEngine)}
+SCHEDULERS = {scheduler.name: scheduler for scheduler in (Slurm, Torque, PbsPro, GridEngine)}
 
 
 def pytest_collection_modifyitems(items):

@@ -67,7 +67,7 @@ class GridEngine(Scheduler):
 
     name = "sge"
     id_variable = "JOB_ID"
-    too_little_mb = -1200  # the profile adds address space that is reserved and not used
+    too_little_mb = -1600  # the profile adds address space that is reserved and not used
     environment = {"SGE_ROOT": str(ROOT), "SGE_CELL": CELL}
 
     def __init__(self, state: Path) -> None:

@@ -8,9 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from .scheduler import Scheduler, wait_for
-
-ROOT = Path(__file__).parents[2]
+from .scheduler import ROOT, Scheduler, wait_for
 
 
 def command(*arguments: str) -> list[str]:
@@ -25,7 +23,12 @@ class ClusterRun:
         self.log = folder / f"run-{time.time_ns()}.log"
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                command("--profile", f"{ROOT}/profiles/{scheduler.name}", *scheduler.arguments, *arguments),
+                command(
+                    "--profile",
+                    str(scheduler.profile or ROOT / "profiles" / scheduler.name),
+                    *scheduler.arguments,
+                    *arguments,
+                ),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

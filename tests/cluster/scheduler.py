@@ -5,8 +5,10 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Self
 
+ROOT = Path(__file__).parents[2]
 CPUS, MEMORY_MB = 8, 20_000  # of the one node, however small the machine is
 
 
@@ -29,11 +31,12 @@ class Submission:
 class Scheduler(ABC):
     """A scheduler on one node of `CPUS` CPUs, `MEMORY_MB` and one GPU that is none."""
 
-    name: ClassVar[str]  # of the profile
+    name: ClassVar[str]  # of the profile, unless that is told
     id_variable: ClassVar[str]  # of the environment of jobs
     too_little_mb: ClassVar[int]  # a request that no job gets along with
     arguments: tuple[str, ...] = ()  # what a site would write into the profile
     environment: dict[str, str] = {}
+    profile: Path | None = None
 
     def __enter__(self) -> Self:
         try:

@@ -2,6 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
@@ -47,7 +48,7 @@ def test_everything_goes_wrong_once(scheduler, fresh, local):
     submissions = scheduler.submissions()[before:]
     stage1 = [s for s in submissions if s.threads == THREADS][: len(NAMES) + 3]
     # four recordings and three retries; their alignment; the center; the session
-    assert len(submissions) == len(NAMES) + 3 + len(NAMES) + 1 + 1, submissions
+    assert len(submissions) == len(NAMES) + 3 + len(NAMES) + 1 + 1, told(submissions)
     asked = [scheduler.too_little_mb] + [ENOUGH_MB] * 3 + [2 * ENOUGH_MB] * 3
     assert sorted(s.memory_mb for s in stage1) == pytest.approx(asked, abs=THREADS)
     assert sorted(s.minutes for s in stage1) == sorted([1] + [10] * 3 + [20] * 3)
@@ -89,11 +90,16 @@ def test_interrupted_and_sent_again(scheduler, fresh):
     assert "d_plain: compensate_recording failed" in last_words and "frame 100" in last_words
     submissions = scheduler.submissions()[between:]
     asked = {(s.threads, s.gpus) for s in submissions}  # an average that was left alone needs neither
-    assert (THREADS, 1) in asked and asked <= {(THREADS, 1), (1, 0)}, submissions
+    assert (THREADS, 1) in asked and asked <= {(THREADS, 1), (1, 0)}, told(submissions)
     tried = [s for s in submissions if s.failed]
     assert len(tried) == 3
-    assert [s.memory_mb / tried[0].memory_mb for s in tried] == pytest.approx([1, 1.5, 2], rel=0.02), tried
+    assert [s.memory_mb / tried[0].memory_mb for s in tried] == pytest.approx([1, 1.5, 2], rel=0.02), told(tried)
     assert tried[0].minutes < tried[1].minutes < tried[2].minutes
+
+
+def told(submissions: list[Submission]) -> str:
+    """A line for each, without what the scheduler says at length."""
+    return "\n".join(str(replace(submission, text="")) for submission in submissions)
 
 
 def at_once(submissions: list[Submission]) -> int:
