@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Print running, success or failed for the PBS job in $1.
-# -x also finds finished jobs (PBS Professional, OpenPBS); Torque shows them for some minutes without it.
-job=$(qstat -x -f "$1" 2>/dev/null || qstat -f "$1" 2>/dev/null)
-state=$(sed -n 's/^ *job_state = //p' <<<"$job")
-exit_status=$(sed -n 's/^ *[Ee]xit_status = //p' <<<"$job")
+# Torque shows finished jobs for some minutes; PBS Professional and OpenPBS with -x only, which is XML to Torque.
+job=$(qstat -f "$1" 2>/dev/null || qstat -x -f "$1" 2>/dev/null)
+state=$(sed -n 's/^[[:space:]]*job_state = //p' <<<"$job")
+exit_status=$(sed -n 's/^[[:space:]]*[Ee]xit_status = //p' <<<"$job")
 case $state in
   C | F | "") ;; # completed, finished, or forgotten by the server
   *) echo running; exit ;;

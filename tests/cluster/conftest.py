@@ -14,7 +14,7 @@ from lib.simulate import simulate_session
 
 from .grid_engine import GridEngine
 from .pbs_pro import PbsPro
-from .run import command
+from .run import ClusterRun, command
 from .scheduler import Scheduler
 from .slurm import Slurm
 from .torque import Torque
@@ -56,6 +56,16 @@ def recordings(tmp_path_factory) -> Path:
     options = {"quality_setting": "fast", "alpha": 10, "buffer_size": 2, "reference_frames": "0:20"}
     (folder / "session.yaml").write_text(yaml.safe_dump({"root": ".", "flow_options": options}))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """No run of a test goes on into the next one."""
+    yield
+    while ClusterRun.running:
+        process = ClusterRun.running.pop()
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

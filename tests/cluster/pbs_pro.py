@@ -16,7 +16,9 @@ class PbsPro(Slurm):
     """The scheduler is SLURM; the profile is that for PBS with the line for PBS Professional, as its comment says."""
 
     name = "pbspro"
-    arguments = ("--default-resources=queue='short'",)
+    queue = "batch"  # as in the profile
+    too_little_mb = 150
+    arguments = ()
 
     def __init__(self, state: Path) -> None:
         super().__init__(state)

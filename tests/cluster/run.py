@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 from .scheduler import ROOT, Scheduler, wait_for
 
@@ -17,6 +18,8 @@ def command(*arguments: str) -> list[str]:
 
 class ClusterRun:
     """`snakemake --profile profiles/<scheduler>` in a session folder, started at once."""
+
+    running: ClassVar[list[subprocess.Popen]] = []  # those that a failed test may leave
 
     def __init__(self, folder: Path, scheduler: Scheduler, *arguments: str) -> None:
         self.folder = folder
@@ -35,6 +38,8 @@ class ClusterRun:
                 stderr=subprocess.STDOUT,
                 env=os.environ | scheduler.environment,
             )
+
+        self.running.append(self.process)
 
     @property
     def output(self) -> str:

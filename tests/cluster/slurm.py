@@ -37,7 +37,7 @@ AccountingStorageType=accounting_storage/none
 SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName=node1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
-PartitionName=short Nodes=node1 Default=YES MaxTime=60 State=UP
+PartitionName={queue} Nodes=node1 Default=YES MaxTime=60 State=UP
 """
 CGROUPS = "ProctrackType=proctrack/cgroup\nTaskPlugin=task/cgroup"
 NO_CGROUPS = "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherParams=OverMemoryKill"
@@ -57,6 +57,7 @@ class Slurm(Scheduler):
 
     name = "slurm"
     id_variable = "SLURM_JOB_ID"
+    queue = "short"
     too_little_mb = 250
     # a node has no accounting database here, and tests do not wait 40 s for the first look at a job
     arguments = (
@@ -73,7 +74,13 @@ class Slurm(Scheduler):
         (self.state / "ctld").mkdir(parents=True)
         (self.state / "d").mkdir()
         groups = os.path.isdir("/sys/fs/cgroup/memory")
-        conf = CONF.format(state=self.state, containment=CGROUPS if groups else NO_CGROUPS, cpus=CPUS, memory=MEMORY_MB)
+        conf = CONF.format(
+            state=self.state,
+            containment=CGROUPS if groups else NO_CGROUPS,
+            cpus=CPUS,
+            memory=MEMORY_MB,
+            queue=self.queue,
+        )
         # in the default place, because the executor's jobs drop SLURM_CONF
         Path("/etc/slurm/slurm.conf").write_text(conf)
         Path("/etc/slurm/gres.conf").write_text("NodeName=node1 Name=gpu File=/dev/null\n")

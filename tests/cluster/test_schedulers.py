@@ -8,6 +8,7 @@ from itertools import accumulate
 import numpy as np
 import pytest
 import tifffile
+import yaml
 
 from .conftest import FRAMES, NAMES, digests
 from .run import ClusterRun
@@ -95,6 +96,27 @@ def test_interrupted_and_sent_again(scheduler, fresh):
     assert len(tried) == 3
     assert [s.memory_mb / tried[0].memory_mb for s in tried] == pytest.approx([1, 1.5, 2], rel=0.02), told(tried)
     assert tried[0].minutes < tried[1].minutes < tried[2].minutes
+
+
+@pytest.mark.parametrize("scheduler", ["slurm"], indirect=True, scope="session")
+def test_thirty_recordings(scheduler, recordings, tmp_path):
+    """Several recordings to a submission, as the profile says for tiny ones; and then there is nothing to do."""
+    names = [f"tiny_{number:02}" for number in range(30)]
+    movie = tifffile.imread(recordings / "d_plain.tif")
+    for number, name in enumerate(names):
+        tifffile.imwrite(tmp_path / f"{name}.tif", movie[number : number + 12, :64, :64], photometric="minisblack")
+    options = {"quality_setting": "fast", "alpha": 10, "reference_frames": [0]}
+    settings = {"root": ".", "n_workers": 1, "align_output_format": "none", "flow_options": options}
+    (tmp_path / "session.yaml").write_text(yaml.safe_dump(settings))
+    before = len(scheduler.submissions())
+    run = ClusterRun(tmp_path, scheduler, "--group-components", "recording=8", "alignment=8")
+    assert run.wait() == 0, run.output
+    assert len(scheduler.submissions()) - before == 4 + 4 + 1 + 1  # recordings, alignments, the center, the session
+    with np.load(tmp_path / "final_results/final_valid_idx.npz") as results:
+        assert len(results["per_seq_valid_masks"]) == len(names)
+    again = ClusterRun(tmp_path, scheduler)
+    assert again.wait() == 0 and "Nothing to be done" in again.output
+    assert len(scheduler.submissions()) - before == 10
 
 
 def told(submissions: list[Submission]) -> str:

@@ -14,7 +14,10 @@ class Torque(Slurm):
     """The scheduler is SLURM, the commands and the syntax are Torque's."""
 
     name = "pbs"
-    arguments = ("--default-resources=queue='short'",)
+    queue = "batch"  # as in the profile
+    too_little_mb = 150
+    # this layer tells no exit status, so that Snakemake waits for the outputs of failed jobs, a minute as shipped
+    arguments = ("--latency-wait=5",)
 
     def __init__(self, state: Path) -> None:
         super().__init__(state)
