@@ -1,6 +1,7 @@
 """A session through every scheduler's profile, as it is shipped, with all that can happen to jobs there."""
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import accumulate
@@ -71,6 +72,7 @@ def test_interrupted_and_sent_again(scheduler, fresh):
     run.freeze("b_time")
     wait_for(lambda: (fresh / "final_results/a_memory_valid_idx.png").exists(), "a_memory is done", 200)
     wait_for(lambda: "(Rule: average_recording)" in run.output, "Snakemake knows", 60)
+    time.sleep(2)  # and has made its records
     run.interrupt()
     assert run.wait() != 0
     wait_for(lambda: not scheduler.active(), "the queue is empty", 60)
