@@ -9,6 +9,7 @@ from pathlib import Path
 from .scheduler import CPUS, MEMORY_MB, Scheduler, Submission, output, succeeds, wait_for
 
 ROOT, CELL = Path("/var/lib/gridengine"), "default"
+ADDRESS_MB = 2000  # what the profile adds, because h_vmem counts address space
 
 PARALLEL_ENVIRONMENT = """pe_name smp
 slots 999
@@ -67,7 +68,7 @@ class GridEngine(Scheduler):
 
     name = "sge"
     id_variable = "JOB_ID"
-    too_little_mb = -1600  # the profile adds address space that is reserved and not used
+    too_little_mb = -ADDRESS_MB  # what is left, 100 MB for each thread, is less than Snakemake reserves
     environment = {"SGE_ROOT": str(ROOT), "SGE_CELL": CELL}
 
     def __init__(self, state: Path) -> None:
@@ -137,7 +138,7 @@ class GridEngine(Scheduler):
                     state=f"failed {facts['failed']}, exit status {facts['exit_status']}",
                     failed=facts["failed"].split()[0] != "0" or facts["exit_status"].split()[0] != "0",
                     threads=threads,
-                    memory_mb=threads * (_megabytes(asked["h_vmem"]) - 1) - 2000,
+                    memory_mb=threads * (_megabytes(asked["h_vmem"]) - 100) - ADDRESS_MB,
                     minutes=int(asked["h_rt"]) // 60,
                     gpus=int(asked.get("gpu", 0)),
                     began=_seconds(facts["start_time"]),
