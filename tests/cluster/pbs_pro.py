@@ -17,7 +17,7 @@ class PbsPro(Slurm):
 
     name = "pbspro"
     queue = "batch"  # as in the profile
-    too_little_mb = 150
+    too_little_mb = 120
     arguments = ()
 
     def __init__(self, state: Path) -> None:

@@ -15,7 +15,7 @@ class Torque(Slurm):
 
     name = "pbs"
     queue = "batch"  # as in the profile
-    too_little_mb = 150
+    too_little_mb = 120
     # this layer tells no exit status, so that Snakemake waits for the outputs of failed jobs, a minute as shipped
     arguments = ("--latency-wait=5",)
 
