@@ -25,10 +25,27 @@ FRAMES = 240
 SCHEDULERS = {scheduler.name: scheduler for scheduler in (Slurm, Torque, PbsPro, GridEngine)}
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.cluster)
+def pytest_addoption(parser):
+    parser.addoption("--scheduler", action="append", choices=list(SCHEDULERS), help="test this one, not all of them")
+
+
+def pytest_generate_tests(metafunc):
+    if "scheduler" in metafunc.fixturenames:
+        names = metafunc.config.getoption("scheduler") or list(SCHEDULERS)
+        metafunc.parametrize("scheduler", names, indirect=True, scope="session")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "only(names): what all schedulers have in common is tested with these alone")
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in [item for item in items if HERE in item.path.parents]:
+        item.add_marker(pytest.mark.cluster)
+        only = item.get_closest_marker("only")
+        if only and item.callspec.params["scheduler"] not in only.args:
+            items.remove(item)
+            config.hook.pytest_deselected(items=[item])
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +56,7 @@ def state() -> Path:
     return Path(os.environ["FLOWSESSION_CLUSTER"])
 
 
-@pytest.fixture(scope="session", params=list(SCHEDULERS))
+@pytest.fixture(scope="session")
 def scheduler(request, state) -> Scheduler:
     """One of the schedulers, up and running."""
     with SCHEDULERS[request.param](state) as scheduler:
