@@ -11,6 +11,8 @@ import pytest
 import tifffile
 import yaml
 
+from lib.scratch import scratch_folder
+
 from .conftest import FRAMES, NAMES, digests
 from .run import ClusterRun
 from .scheduler import CPUS, Submission, wait_for
@@ -61,7 +63,14 @@ def test_everything_goes_wrong_once(scheduler, fresh, local):
 
 
 def test_interrupted_and_sent_again(scheduler, fresh):
-    """Ctrl-C takes the jobs out of the queue, the next run sends what is missing; a bad recording stops no other."""
+    """Ctrl-C takes the jobs out of the queue, the next run sends what is missing; a bad recording stops no other.
+
+    All with files in the making on a disk of the node.
+    """
+    node_disk = fresh / "node"
+    node_disk.mkdir()
+    with open(fresh / "session.yaml", "a", encoding="utf-8") as settings:
+        settings.write(f"scratch: {node_disk}\n")
     for path in fresh.glob("*.tif"):
         movie = tifffile.imread(path).astype(np.float32)
         if path.stem == "d_plain":
@@ -69,7 +78,7 @@ def test_interrupted_and_sent_again(scheduler, fresh):
         tifffile.imwrite(path, movie, photometric="minisblack")
     before = len(scheduler.submissions())
     run = ClusterRun(fresh, scheduler, "stage1")
-    run.freeze("b_time")
+    run.freeze("b_time", scratch_folder(str(node_disk), fresh / "compensated_outputs/b_time"))
     wait_for(lambda: (fresh / "final_results/a_memory_valid_idx.png").exists(), "a_memory is done", 200)
     wait_for(lambda: "(Rule: average_recording)" in run.output, "Snakemake knows", 60)
     time.sleep(2)  # and has made its records
@@ -89,8 +98,13 @@ def test_interrupted_and_sent_again(scheduler, fresh):
     for name in ("a_memory", "b_time", "c_cancel"):
         assert (fresh / f"final_results/{name}_valid_idx.png").exists(), run.output
 
+    kept = [path.name.partition("-")[0] for path in node_disk.glob("flowsession-*/*")]
+    assert kept == ["d_plain"]  # which may go on from there one day
+
     last_words = run.output[run.output.index("1 of 4 recordings failed") :]
     assert "d_plain: compensate_recording failed" in last_words and "frame 100" in last_words
+    said = [path for name in ("slurm", "sge", "pbs") for path in (fresh / "logs" / name).rglob("*") if path.is_file()]
+    assert any("frame 100" in path.read_text("utf-8") for path in said), said
     submissions = scheduler.submissions()[between:]
     asked = {(s.threads, s.gpus) for s in submissions}  # an average that was left alone needs neither
     assert (THREADS, 1) in asked and asked <= {(THREADS, 1), (1, 0)}, told(submissions)
