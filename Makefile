@@ -86,7 +86,7 @@ test-tools: setup ## our files opened by GNU Octave, pyflowreg and suite2p (minu
 .PHONY: test-cluster
 test-cluster: setup ## sessions through real SLURM, Grid Engine and Torque commands (root on Debian; installs them)
 	tests/cluster/install
-	tests/cluster/together $(BIN)/python slurm sge pbs
+	tests/cluster/together $(BIN)/python slurm sge pbs pbspro
 
 .PHONY: lint
 lint: setup ## ruff and snakefmt, changing nothing

@@ -31,7 +31,7 @@ def pytest_addoption(parser):
 
 def pytest_generate_tests(metafunc):
     if "scheduler" in metafunc.fixturenames:
-        names = metafunc.config.getoption("scheduler") or list(SCHEDULERS)
+        names = metafunc.config.getoption("scheduler", None) or list(SCHEDULERS)
         metafunc.parametrize("scheduler", names, indirect=True, scope="session")
 
 

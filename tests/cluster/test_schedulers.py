@@ -114,7 +114,7 @@ def test_interrupted_and_sent_again(scheduler, fresh):
     assert tried[0].minutes < tried[1].minutes < tried[2].minutes
 
 
-@pytest.mark.parametrize("scheduler", ["slurm"], indirect=True, scope="session")
+@pytest.mark.only("slurm")
 def test_thirty_recordings(scheduler, recordings, tmp_path):
     """Several recordings to a submission, as the profile says for tiny ones; and then there is nothing to do."""
     names = [f"tiny_{number:02}" for number in range(30)]
@@ -133,6 +133,24 @@ def test_thirty_recordings(scheduler, recordings, tmp_path):
     again = ClusterRun(tmp_path, scheduler)
     assert again.wait() == 0 and "Nothing to be done" in again.output
     assert len(scheduler.submissions()) - before == 10
+
+
+@pytest.mark.only("slurm")
+def test_shards(scheduler, fresh, local):
+    """A recording whose frames several jobs compensate is the same, to the bit, as one that a single job does."""
+    with open(fresh / "session.yaml", "a", encoding="utf-8") as settings:
+        settings.write("shards: 2\n")
+    before = len(scheduler.submissions())
+    movie = "compensated_outputs/d_plain/compensated.hdf5"
+    run = ClusterRun(fresh, scheduler, movie)
+    assert run.wait() == 0, run.output
+    wait_for(lambda: not scheduler.active(), "the queue is empty")
+    found = {name: digest for name, digest in digests(fresh).items() if "/d_plain/" in name}
+    assert movie in found and found == {name: local[name] for name in found}
+    ran = [s for s in scheduler.submissions()[before:] if s.began]
+    prepared, *shards, gathered = sorted(ran, key=lambda s: s.began)
+    assert len(shards) == 2 and prepared.ended <= min(s.began for s in shards)
+    assert max(s.ended for s in shards) <= gathered.began
 
 
 def told(submissions: list[Submission]) -> str:
