@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from lib.compensation import default_batch
 from lib.flow import Backend, as_backend, as_type, warp_frame
+from lib.recording import default_batch
 
 
 def aligned_blocks(

@@ -15,14 +15,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from lib.flow import STATISTICS, Backend, FlowEstimator, FlowParams, as_type
-
-BATCH_BYTES = 2**23  # of raw frames, by default
-
-
-def default_batch(recording) -> int:
-    """Frames per batch, so that a batch of raw frames stays near 8 MiB."""
-    frame = int(np.prod(recording.frame_shape)) * recording.dtype.itemsize
-    return int(np.clip(BATCH_BYTES // frame, 1, 256))
+from lib.recording import default_batch
 
 
 def read_smoothed(recording, start: int, stop: int, params: FlowParams) -> tuple[np.ndarray, np.ndarray]:
@@ -161,21 +154,3 @@ def compensate(
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)  # an error or Ctrl-C must not wait for queued frames
             raise
-
-
-def average(movie, *, leave_out: np.ndarray | None = None, progress=None) -> np.ndarray:
-    """Mean over the frames of an open movie, (H, W[, C]) float64, without those that are set in `leave_out` (T,) bool.
-
-    Frames are added one by one, so that the result does not depend on how many are read at once.
-    """
-    use = np.ones(movie.frames, bool) if leave_out is None else ~leave_out
-    total = np.zeros(movie.frame_shape)
-    step = default_batch(movie)
-    for start in range(0, movie.frames, step):
-        block = movie.read(start, min(start + step, movie.frames))
-        for frame, wanted in zip(block, use[start : start + len(block)], strict=True):
-            if wanted:
-                total += frame
-        if progress is not None:
-            progress.update(len(block))
-    return total / use.sum()

@@ -13,10 +13,9 @@ from typing import Any, Self
 import numpy as np
 
 from lib.aligned import aligned_blocks
-from lib.compensation import default_batch
 from lib.flow import as_type
 from lib.layout import FrameFile, Region, create_hdf5, create_raw
-from lib.recording import Recording, open_recording
+from lib.recording import Recording, default_batch, open_recording
 from lib.store import atomic_path
 
 logger = logging.getLogger(__name__)

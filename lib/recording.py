@@ -21,8 +21,9 @@ from lib.joined import Joined
 from lib.readers import READERS, RecordingError
 from lib.sources import LIST, FileList, Source
 
-__all__ = ["READERS", "Header", "Recording", "RecordingError", "open_recording", "read_header"]
+__all__ = ["READERS", "Header", "Recording", "RecordingError", "default_batch", "open_recording", "read_header"]
 
+BATCH_BYTES = 2**23  # of raw frames, by default
 LARGEST = 1e30  # of a pixel: interpolation makes somewhat larger numbers, which float32 must hold
 
 
@@ -219,6 +220,12 @@ class Recording:
                     f"that are NaN, infinite or beyond {LARGEST:g}; every pixel must be a number that can be computed "
                     "with: repair it or cut it out"
                 )
+
+
+def default_batch(recording) -> int:
+    """Frames per batch, so that a batch of raw frames stays near 8 MiB."""
+    frame = int(np.prod(recording.frame_shape)) * recording.dtype.itemsize
+    return int(np.clip(BATCH_BYTES // frame, 1, 256))
 
 
 def open_recording(

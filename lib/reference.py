@@ -6,11 +6,11 @@ from itertools import chain
 
 import numpy as np
 
-from lib.compensation import default_batch
 from lib.flow import Backend, FlowEstimator, FlowParams
 from lib.flow import correlation as pearson
 from lib.likeness import Likeness, reduce, reduction
 from lib.outliers import displaced, unlike
+from lib.recording import default_batch
 
 AUTO_FRAMES = 200  # spread over the recording for `reference_frames: auto`
 COMPARED = 100  # frames compared with each other, pair by pair

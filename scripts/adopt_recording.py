@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lib import status
-from lib.compensation import average
+from lib.average import average
 from lib.external import open_masks
 from lib.logs import job_log
 from lib.masks import valid_pixels

@@ -7,7 +7,8 @@ import pytest
 import scipy.ndimage as ndi
 import tifffile
 
-from lib.compensation import Batch, average, compensate, read_smoothed
+from lib.average import average
+from lib.compensation import Batch, compensate, read_smoothed
 from lib.flow import (
     STATISTICS,
     FlowEstimator,
