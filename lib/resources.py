@@ -9,9 +9,10 @@ from math import ceil
 
 from lib.session import RecordingInfo
 
-# On a cluster two Snakemakes of 100 MB wait for the job. The interpreter with NumPy, SciPy, Numba and HDF5 takes 245;
-# compiling the kernels, which the first job has to do, as much again.
-BASE_MB = 445 + 245
+# On a cluster two Snakemakes wait for the job (one, if it is not SLURM), with 100 MB each that they share with nobody.
+# The interpreter with NumPy, SciPy, Numba and HDF5 takes 250; the first job, which compiles the kernels, 490, of which
+# 120 are libraries that everything on a node shares.
+BASE_MB = 200 + 450
 BATCH_BYTES = 2**24  # raw frames of one batch
 GPU_MB = 1000  # what CuPy and the driver need of the host's memory
 GPU_PIXELS = 2**24  # of full frames in a batch for a GPU
