@@ -4,8 +4,12 @@
 job=$(qstat -f "$1" 2>/dev/null || qstat -x -f "$1" 2>/dev/null)
 state=$(sed -n 's/^[[:space:]]*job_state = //p' <<<"$job")
 exit_status=$(sed -n 's/^[[:space:]]*[Ee]xit_status = //p' <<<"$job")
-case $state in
-  C | F | "") ;; # completed, finished, or forgotten by the server
+case $1,$state in
+  *,C | *,F | *,) ;; # completed, finished, or forgotten by the server
+  # Debian's Torque commands over SLURM, whose ids are plain numbers, know no state for a job that ran out of memory;
+  # to PBS Professional U is a job that waits until the workstation's user is gone
+  *[!0-9]*,U) echo running; exit ;;
+  *,U) echo failed; exit ;;
   *) echo running; exit ;;
 esac
 # Without an exit status "success" is safe to say: Snakemake then looks whether the outputs are there.
