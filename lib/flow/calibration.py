@@ -24,7 +24,8 @@ from .register import interpolate, warp_frame
 SAFE_ALPHA = 48.0, 6.0  # along x and y: good enough on most recordings, and shows fine jitter of the scan
 SAFE_LEVEL = 4  # finest level for residuals and motion, whatever the preset
 FRAMES = 16  # of the recording, at most
-PIXELS = 6 * 512**2  # of all simulated frames together,
+PIXELS = 6 * 512**2  # of all simulated frames together;
+MORE_PIXELS = 10 * 512**2  # where the finest level is coarse, and the time goes into making the frames;
 COUNTS = 4, 16  # but no fewer and no more frames than these
 START = 24.0  # the first alpha tried; from there by factors of two,
 ENOUGH = 1.3  # in both directions until the error is so many times the smallest,
@@ -121,20 +122,21 @@ def calibrate(
         rest = [one for one, use in zip(rest, belong, strict=True) if use]
         rng, basis = np.random.default_rng(seed), Basis.of(reference.shape[:2])
         measured = np.stack([basis.analyse(flow) for flow in flows])
-        count = int(np.clip(PIXELS // np.prod(reference.shape[:2]), *COUNTS))
+        few, many = (int(np.clip(p // np.prod(reference.shape[:2]), *COUNTS)) for p in (PIXELS, MORE_PIXELS))
 
-        def simulate(motion) -> list[Simulated]:
+        def simulate(motion, count) -> list[Simulated]:
             """Frames with motion like `motion`."""
             seeds = rng.integers(2**63, size=count)
             inverse = [basis.synthesise(one) for one in random_coefficients(motion, count, rng)]
-            rests = [rest[i % len(rest)] for i in range(count)]
+            rests = [rest[i * max(len(rest), count) // count % len(rest)] for i in range(count)]
             return list(pool.map(lambda r, w, s: simulated(reference, broken_up(r, s), w), rests, inverse, seeds))
 
-        trial = simulate(measured)
+        trial = simulate(measured, few)
         known = np.stack([basis.analyse(one.flow) for one in trial])
         found = np.stack([basis.analyse(flow) for flow in _flows(estimator, [one.frame for one in trial], pool)])
         motion = measured * true_sizes(basis, measured, known, found)
-        return _search(reference, simulate(motion), params, choose, pool, _summary(motion, basis), backend)
+        frames = simulate(motion, many if params.finest_level >= SAFE_LEVEL else few)
+        return _search(reference, frames, params, choose, pool, _summary(motion, basis), backend)
 
 
 def _flows(estimator: FlowEstimator, frames, pool) -> list[np.ndarray]:

@@ -97,7 +97,14 @@ def true_sizes(basis: Basis, measured: np.ndarray, known: np.ndarray, found: np.
 def random_coefficients(measured: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """`count` sets (count, 2, K) of coefficients: those of measured ones (T, 2, K) with random signs.
 
-    Every mode keeps its sizes, and so also how they go together: frames that move much stay frames that move much.
+    Every mode keeps its sizes, and so also how they go together: frames that move much stay frames that move much. Of
+    fewer sets than measured ones, there is one from every part of the range from still to moving.
     """
-    order = np.concatenate([rng.permutation(len(measured)) for _ in range(-(-count // len(measured)))])[:count]
+    if count < len(measured):
+        order = rng.permutation(len(measured))
+        deformed = (measured[order, :, 1:] ** 2).sum((1, 2))  # all but the shift
+        part = ((np.arange(count) + rng.random(count)) / count * len(measured)).astype(int)
+        order = rng.permutation(order[np.argsort(deformed, kind="stable")][part])
+    else:
+        order = np.concatenate([rng.permutation(len(measured)) for _ in range(-(-count // len(measured)))])[:count]
     return measured[order] * rng.choice((-1.0, 1.0), (count, *measured.shape[1:]))
