@@ -126,7 +126,7 @@ def test_thirty_recordings(scheduler, recordings, tmp_path):
     (tmp_path / "session.yaml").write_text(yaml.safe_dump(settings))
     before = len(scheduler.submissions())
     run = ClusterRun(tmp_path, scheduler, "--group-components", "recording=8", "alignment=8")
-    assert run.wait() == 0, run.output
+    assert run.wait(1200) == 0, run.output
     assert len(scheduler.submissions()) - before == 4 + 4 + 1 + 1  # recordings, alignments, the center, the session
     with np.load(tmp_path / "final_results/final_valid_idx.npz") as results:
         assert len(results["per_seq_valid_masks"]) == len(names)
