@@ -1,4 +1,4 @@
-"""The mean of a movie's frames; apart from `lib.compensation`, whose compiled code takes a job as long to import."""
+"""The mean of a movie's frames; apart from `lib.compensation`, whose compiled code takes long to import."""
 
 import numpy as np
 

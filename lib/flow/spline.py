@@ -1,8 +1,9 @@
 """Cubic B-splines through the pixels of a level's frame: what its warping interpolates with.
 
 Cubic convolution changes fine structure by how far a position is from the pixels, and the flow gives way to that: it is
-drawn to whole pixels of the level. With splines, images without noise leave a third to an eighth of the error. The
-coefficients c with sum_k c_k B3(x - k) = image(x) at the pixels are the image, convolved along each axis with
+drawn to whole pixels of the level. On images without noise splines leave two thirds of the error at presets fast and
+balanced, and an eighth at quality. The coefficients c with sum_k c_k B3(x - k) = image(x) at the pixels are the image,
+convolved along each axis with
 
     -6 z / (1 - z^2) z^|k|,  z = sqrt(3) - 2,
 
