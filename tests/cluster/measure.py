@@ -95,7 +95,7 @@ def many(slurm: Scheduler, folder: Path, count: int, jobs: int, group: int) -> N
     cpu = cpu_seconds() - cpu
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
     scripts = [float(row["s"]) for path in (folder / "benchmarks").rglob("*.tsv") for row in rows(path)]
-    again = timed(slurm, folder)
+    again = timed(slurm, folder, nothing_to_do=True)
     submissions = len(slurm.submissions()) - before
     cells = submissions, len(scripts), seconds, cpu, cpu / len(scripts), again, peak
     print("| {} | {} | {} | {:.0f} | {:.0f} | {:.2f} | {:.1f} | {:.0f} |".format(count, *cells), flush=True)
@@ -107,11 +107,11 @@ def cpu_seconds() -> float:
     return int(Path("/sys/fs/cgroup/cpuacct/cpuacct.usage").read_text()) / 1e9
 
 
-def timed(slurm: Scheduler, session: Path, *arguments: str) -> float:
+def timed(slurm: Scheduler, session: Path, *arguments: str, nothing_to_do: bool = False) -> float:
     """Seconds of a run that must succeed."""
     start = time.perf_counter()
     run = ClusterRun(session, slurm, *arguments)
-    if run.wait(24 * 3600):
+    if run.wait(24 * 3600) or nothing_to_do != ("Nothing to be done" in run.output):
         raise SystemExit(run.output)
     return time.perf_counter() - start
 
