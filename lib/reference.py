@@ -19,7 +19,7 @@ MIN_FIRST = 5
 RELATED = 1.1  # times as alike as mirrored images: frames that show the same thing
 EXTRA_ALPHA = 2.0  # the pre-registration is stiffer than the final one, and
 EXTRA_SIGMA = 1.0  # pixels: smoother, because it works against a single frame's noise
-PASSES = 2
+FEW = 64  # frames: the noise of their average is little beside that of a frame that is registered to it
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def build_reference(
     to that is found, and where asked for, frames are left out that do not resemble the average or lie far away from
     where the others are. What remains is shifted towards its median position and averaged. Then, twice, the flow of
     every frame to the average is estimated with a stronger prefilter (+1 pixel) and smoothness (alpha + 2), and the
-    warped frames are averaged where they are valid.
+    warped frames are averaged where they are valid: first of a few of them, then of all.
 
     Parameters
     ----------
@@ -134,8 +134,9 @@ def build_reference(
         alpha = tuple(a + EXTRA_ALPHA for a in params.alpha_xy)
         sigma = tuple((x + EXTRA_SIGMA, y + EXTRA_SIGMA, t) for x, y, t in params.channel_sigma(recording.channels))
         params = replace(params, alpha=alpha, sigma=sigma)
-        for _ in range(PASSES):
-            image = _registered_average(recording, image, params, used, pool, backend)
+        few = used[np.unique(np.linspace(0, len(used) - 1, FEW).round().astype(int))]
+        for frames in (few, used):
+            image = _registered_average(recording, image, params, frames, pool, backend)
     return Reference(image, tuple(used.tolist()), tuple(indices[~belongs].tolist()), True)
 
 
@@ -232,10 +233,11 @@ def _shift(frame: np.ndarray, x: int, y: int) -> tuple[np.ndarray, np.ndarray]:
 def _masked_mean(images, recording, otherwise=0.0) -> np.ndarray:
     """Mean over (image, valid mask) pairs, added in order; `otherwise` where no image is valid."""
     total, count = np.zeros(recording.frame_shape), np.zeros(recording.frame_shape[:2])
+    channel = (1,) * (total.ndim - 2)
     for image, valid in images:
-        total[valid] += image[valid]
+        np.add(total, image, out=total, where=np.reshape(valid, np.shape(valid) + channel))
         count += valid
-    count = count.reshape(count.shape + (1,) * (total.ndim - 2))
+    count = count.reshape(count.shape + channel)
     return np.where(count > 0, total / np.maximum(count, 1), otherwise)
 
 

@@ -5,7 +5,8 @@ levels and back on one stream, and the host waits only at its end.
 """
 
 import threading
-from typing import NamedTuple
+from copy import copy
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -88,6 +89,12 @@ class CupyBackend:
             self._compact = resize_tables(plan.shape, compact_shape(plan.shape, plan.params))
             self._add_reference(reference)
         self.slots.fit()
+
+    def with_plan(self, plan) -> Self:
+        """The same with the smoothness of another plan, all else of which is the same; memory is shared."""
+        other = copy(self)
+        other.plan = plan
+        return other
 
     @property
     def frames_at_once(self) -> int:

@@ -4,13 +4,15 @@ Every step is a method too, so that tests and benchmarks can take one at a time,
 """
 
 import threading
+from copy import copy
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from . import steps
 from .compact import compact_shape, pack_flow
-from .layout import cells, in_lines, split
+from .layout import aligned, cells, in_lines, split
 from .measure import statistics
 from .memory import LEVEL, RIGID, SHARED, TABLE, Block, whole_lines
 from .pyramid import even_first
@@ -118,6 +120,17 @@ class NumbaBackend:
         rigid["part"], rigid["rows"] = m.reserve(w, h), m.reserve(h, 2 * frequencies)
         rigid["spectrum"] = m.reserve(2 * h, frequencies)
         rigid["columns"], rigid["surface"] = m.reserve(2 * ny, frequencies), m.reserve(ny, nx)
+
+    def with_plan(self, plan) -> Self:
+        """The same with the smoothness of another plan, all else of which is the same."""
+        other = copy(self)  # with our workspaces: they are laid out alike, and a thread is in one estimation at a time
+        other.plan, other.levels, other._c = plan, self.levels.copy(), aligned(self._c.size)
+        other._c[:] = self._c
+        for level, at in zip(plan.levels, other.levels, strict=True):
+            at["wx"], at["wy"] = level.wx, level.wy
+            weights = np.stack(_neighbour_weights(level)).ravel()
+            other._c[at["neighbours"] : at["neighbours"] + weights.size] = weights
+        return other
 
     def workspace(self) -> np.ndarray:
         """What one thread needs to work on a frame."""

@@ -10,16 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from lib.outliers import displaced, unlike
 
 from .backend import Backend
 from .estimator import FlowEstimator
-from .measure import correlation
+from .jit import compiling
+from .known_motion import Simulated, broken_up, residual, simulated, still
 from .motion import Basis, random_coefficients, true_sizes
 from .params import FlowParams
-from .register import interpolate, warp_frame
 
 SAFE_ALPHA = 48.0, 6.0  # along x and y: good enough on most recordings, and shows fine jitter of the scan
 SAFE_LEVEL = 4  # finest level for residuals and motion, whatever the preset
@@ -34,8 +33,6 @@ RATIOS = (0.5,), (2.0, 4.0, 8.0, 16.0, 32.0)  # alpha_x : alpha_y, beside 1, as 
 EXTREME = 1e6  # times the reference's range: beyond it, no value of a frame makes sense
 RELATED = 0.02  # correlation with the reference that half of the registered frames reach
 BORDER = 16  # pixels, or a twentieth of the height if that is more: left out of errors
-INVERSION_STEPS = 6
-PATCH = 4.0  # pixels: standard deviation of the filter that makes patches of one sign
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,8 @@ def calibrate(
         estimator = FlowEstimator(reference, safe, backend)
         span = float(np.ptp(reference)) or 1.0
         frames = [frame for frame in frames if max(abs(float(frame.min())), abs(float(frame.max()))) < EXTREME * span]
-        simulated(reference, residual(reference, reference, _still(reference))[0], _still(reference))  # compile once
+        with compiling():
+            simulated(reference, residual(reference, reference, still(reference))[0], still(reference))
         flows = _flows(estimator, frames, pool)
         pairs = list(pool.map(lambda frame, flow: residual(reference, frame, flow), frames, flows))
         rest, likeness = zip(*pairs, strict=True) if pairs else ((), ())
@@ -164,47 +162,6 @@ def pair(alpha: float, ratio: float) -> tuple[float, float]:
     return float(alpha * ratio**0.5), float(alpha / ratio**0.5)
 
 
-@dataclass(frozen=True)
-class Simulated:
-    """A frame (H, W[, C]) float32 made of the reference, and its true flow (H, W, 2) float32."""
-
-    frame: np.ndarray
-    flow: np.ndarray
-
-
-def residual(reference: np.ndarray, frame: np.ndarray, flow: np.ndarray) -> tuple[np.ndarray, float]:
-    """What a frame shows beside the reference, at the reference's pixels, (H, W[, C]) float32; their correlation.
-
-    Each pixel of the reference takes the value of the nearest pixel of the frame, so that noise is not smoothed, and
-    the reference is sampled where that pixel looked.
-    """
-    at = _grid(flow.shape) + flow
-    nearest = _reflect(np.rint(at), flow.shape)
-    x, y = (nearest[..., c].astype(np.intp) for c in (0, 1))
-    seen, expected = frame[y, x].astype(np.float32), _sample(reference, nearest - flow)
-    return seen - expected, correlation(seen, expected, np.ones(flow.shape[:2], bool))
-
-
-def broken_up(rest: np.ndarray, seed: int) -> np.ndarray:
-    """What remained of a frame, with random signs of small patches.
-
-    The flow that left it has followed the noise a little, and not all of the motion. What that left behind is the same
-    all over a place in the image; the patches are smaller.
-    """
-    patches = gaussian_filter(np.random.default_rng(seed).standard_normal(rest.shape[:2], np.float32), PATCH)
-    return rest * np.sign(patches).reshape(patches.shape + (1,) * (rest.ndim - 2))
-
-
-def simulated(reference: np.ndarray, rest: np.ndarray, inverse: np.ndarray) -> Simulated:
-    """The reference, moved, with what remained of a frame moving with it.
-
-    `inverse` (H, W, 2) leads from the pixels of the simulated frame to the reference.
-    """
-    at = _reflect(_grid(inverse.shape) + inverse, inverse.shape)
-    x, y = (np.rint(at[..., c]).astype(np.intp) for c in (0, 1))
-    return Simulated(_sample(reference, at) + rest[y, x], _inverse(inverse))
-
-
 def error(estimated: np.ndarray, true: np.ndarray) -> float:
     """Mean endpoint error in pixels without the border (as much of it as a small frame affords)."""
     h, w = true.shape[:2]
@@ -216,12 +173,12 @@ def error(estimated: np.ndarray, true: np.ndarray) -> float:
 def _search(reference, frames: list[Simulated], params: FlowParams, choose: bool, pool, motion, backend) -> Calibration:
     """Try alpha by factors of two, then ratios, then alpha in between."""
     tried: dict[tuple[float, float], float] = {}
+    estimator = FlowEstimator(reference, params, backend)
 
     def epe(alpha: float, ratio: float) -> float:
         key = float(alpha), float(ratio)
         if key not in tried:
-            estimator = FlowEstimator(reference, replace(params, alpha=pair(*key)), backend)
-            flows = _flows(estimator, [one.frame for one in frames], pool)
+            flows = _flows(estimator.with_alpha(pair(*key)), [one.frame for one in frames], pool)
             tried[key] = float(np.mean(list(pool.map(error, flows, (one.flow for one in frames)))))
         return tried[key]
 
@@ -262,36 +219,3 @@ def _summary(coefficients: np.ndarray, basis: Basis) -> dict[str, float]:
     ky, kx = np.nonzero(basis.kept)
     parts = {"shift": (ky == 0) & (kx == 0), "rows": (ky > 0) & (kx == 0), "deformation": kx > 0}
     return {name: float(np.sqrt(power[use].sum())) for name, use in parts.items()}
-
-
-def _still(image: np.ndarray) -> np.ndarray:
-    """No displacement."""
-    return np.zeros((*image.shape[:2], 2), np.float32)
-
-
-def _grid(shape) -> np.ndarray:
-    """Pixel coordinates (H, W, 2) float32, x first."""
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    return np.stack([x, y], axis=-1).astype(np.float32)
-
-
-def _reflect(at: np.ndarray, shape) -> np.ndarray:
-    """Positions (H, W, 2) mirrored at the border into the image."""
-    last = np.array([shape[1] - 1, shape[0] - 1], np.float32)
-    return np.clip(last - np.abs(last - np.abs(at)), 0, last)  # beyond a whole side: the border
-
-
-def _sample(image: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """The image at positions (H, W, 2), mirrored beyond the border."""
-    return interpolate(image, _reflect(at, at.shape) - _grid(at.shape))
-
-
-def _inverse(flow: np.ndarray) -> np.ndarray:
-    """The displacement that undoes a flow (H, W, 2), by fixed-point iteration; beyond the border it goes on."""
-    h, w = flow.shape[:2]
-    grid, limit = _grid(flow.shape), np.array([w - 1, h - 1], np.float32)
-    found = -flow
-    for _ in range(INVERSION_STEPS):
-        inside = np.clip(grid + found, 0, limit) - grid
-        found = -warp_frame(flow, inside, fill=0, interpolation="linear")
-    return found

@@ -11,7 +11,9 @@ with d = (du, dv, 1) and psi(s2) = (s2 + 1e-5)^a is solved for and passed throug
 Brox, Bruhn, Papenberg, Weickert, ECCV 2004; Sun, Roth, Black, CVPR 2010; Flotho et al., J. Biophotonics 2022.
 """
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -79,8 +81,6 @@ def make_plan(reference: np.ndarray, params: FlowParams) -> Plan:
     levels = []
     for k, (number, size) in enumerate(numbered):
         hy, hx = (full / side for full, side in zip(shape, size, strict=True))
-        scale = 1.0 if k == 0 else params.eta ** (-number / 2)
-        ax, ay = (scale * a for a in params.alpha_xy)
         source = shape if k == 0 else numbered[k - 1][1]
         reduce = []
         for sx, sy, _ in sigma:
@@ -93,7 +93,7 @@ def make_plan(reference: np.ndarray, params: FlowParams) -> Plan:
         enlarge = None
         if coarser:
             enlarge = resample_table(coarser[0], size[0]), resample_table(coarser[1], size[1])
-        levels.append(Level(size, hx, hy, ax / hx**2, ay / hy**2, tuple(reduce), enlarge))
+        levels.append(Level(size, hx, hy, *_smoothness(params, k, number, hx, hy), tuple(reduce), enlarge))
     fits = [k for k, (_, size) in enumerate(numbered) if max(size) <= RIGID_SIDE]
     normalisation = _normalisation(reference, params.channel_normalization)
     return Plan(
@@ -109,6 +109,23 @@ def make_plan(reference: np.ndarray, params: FlowParams) -> Plan:
         rigid_level=fits[0] if fits else len(levels) - 1,
         to_frame=_to_frame(numbered[0][1], shape),
     )
+
+
+def _smoothness(params: FlowParams, k: int, number: int, hx: float, hy: float) -> tuple[float, float]:
+    """Weights of a neighbour along x and y on the k-th level from the finest one, whose number is `number`."""
+    scale = 1.0 if k == 0 else params.eta ** (-number / 2)
+    ax, ay = params.alpha_xy
+    return scale * ax / hx**2, scale * ay / hy**2
+
+
+def with_alpha(plan: Plan, alpha) -> Plan:
+    """The same plan for another smoothness."""
+    params = replace(plan.params, alpha=alpha)
+    levels = []
+    for k, ((number, _), level) in enumerate(zip(level_shapes(plan.shape, params), plan.levels, strict=True)):
+        wx, wy = _smoothness(params, k, number, level.hx, level.hy)
+        levels.append(replace(level, wx=wx, wy=wy))
+    return replace(plan, params=params, levels=tuple(levels))
 
 
 def _to_frame(finest: tuple[int, int], shape: tuple[int, int]) -> tuple[Table, Table] | None:
@@ -204,6 +221,14 @@ class FlowEstimator:
         if backend.name == "numba":
             with compiling():
                 self(reference)
+
+    def with_alpha(self, alpha: float | tuple[float, float]) -> Self:
+        """The same with another smoothness, at little cost: reference and workspaces are shared."""
+        other = copy(self)
+        other.plan = with_alpha(self.plan, alpha)
+        other.params = other.plan.params
+        other._backend = self._backend.with_plan(other.plan)
+        return other
 
     @property
     def workers(self) -> int | None:

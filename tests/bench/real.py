@@ -9,7 +9,8 @@ from scipy.ndimage import convolve, gaussian_filter
 
 from lib.compensation import read_smoothed
 from lib.flow import SAFE_ALPHA, Calibration, FlowEstimator, FlowParams, calibrate, correlation, warp_frame
-from lib.flow.calibration import SAFE_LEVEL, residual, simulated
+from lib.flow.calibration import SAFE_LEVEL
+from lib.flow.known_motion import residual, simulated
 from lib.preparation import make_reference
 from lib.recording import open_recording
 from lib.simulate import invert, simulate_motion
