@@ -3,8 +3,10 @@
 import csv
 import json
 import multiprocessing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +23,19 @@ from lib.summary import COLUMNS, Files, Look, as_text, look_at, table_rows
 MOST_COLUMNS = 8  # recordings in the picture
 
 
-def in_processes(function: Callable, *arguments: Iterable, processes: int) -> list:
-    """[function(...) for ...], in several processes: Matplotlib and GIFs hold the interpreter's lock."""
-    if processes == 1:
-        return list(map(function, *arguments))
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
-        return list(pool.map(function, *arguments))
+@contextmanager
+def processes(number: int) -> Iterator[Callable[[Callable, Iterable], list]]:
+    """A `map` over several processes: Matplotlib and GIFs hold the interpreter's lock."""
+    if number == 1:
+        yield lambda function, items: list(map(function, items))
+        return
+    with ProcessPoolExecutor(number, multiprocessing.get_context("fork")) as pool:
+        yield lambda function, items: list(pool.map(function, items))
+
+
+def make(page_or_picture: Callable[[], str | bytes]) -> str | bytes:
+    """Call it, in another process."""
+    return page_or_picture()
 
 
 def look_briefly(files: Files) -> Look:
@@ -68,9 +77,9 @@ def write_table(path: str, rows: list[dict]) -> None:
         writer.writerows(map(as_text, rows))
 
 
-def write_text(path: str, text: str) -> None:
+def write(path: str, content: str | bytes) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def gather_files(snakemake, center: str) -> list[Files]:
@@ -98,53 +107,56 @@ def gather_files(snakemake, center: str) -> list[Files]:
     ]
 
 
+def column(look: Look) -> dict:
+    """What the picture of the session shows of a recording."""
+    return {
+        "name": look.name,
+        "before": look.pictures.get("before"),
+        "after": look.pictures.get("after", look.pictures["average"]),
+        "displacement": look.statistics.get("mean_disp"),
+    }
+
+
 def main(snakemake):
     with job_log(snakemake.log[0]):
         folder = Path(snakemake.output.table).parent
         status.begin(folder, snakemake.rule)
-        given, made, processes = snakemake.input, snakemake.output, snakemake.threads
+        given, made = snakemake.input, snakemake.output
         names = list(snakemake.params.names)
         center = json.loads(Path(given.center).read_text(encoding="utf-8"))
         pages = list(made.get("pages") or [])
-
         files = gather_files(snakemake, center["center"])
-        look = look_at if pages else look_briefly
-        looks = in_processes(look, files, processes=processes)
-        costs = mask_costs(map(read_mask, given.aligned_masks))
-        rows = table_rows(looks, center, costs)
-        write_table(made.table, rows)
-        if pages:
-            texts = in_processes(recording_page, looks, rows, [center["center"]] * len(rows), processes=processes)
-            for path, text in zip(pages, texts, strict=True):
-                write_text(path, text)
+        with processes(snakemake.threads) as in_processes:
+            looks = in_processes(look_at if pages else look_briefly, files)
+            costs = mask_costs(map(read_mask, given.aligned_masks))
+            rows = table_rows(looks, center, costs)
+            write_table(made.table, rows)
 
-        average = np.load(files[0].center_average)
-        average, mask = one_channel(average, structured_channel(average)), read_mask(given.final_mask)
-        page = session_page(
-            looks=looks,
-            rows=rows,
-            center=center,
-            costs=costs,
-            average=average,
-            valid_fraction=float(mask.mean()),
-            choices=choices(snakemake.params.choices, center, looks),
-        )
-        write_text(made.page, page)
-
-        shown = np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST_COLUMNS)).round().astype(int))
-        some = [looks[i] if pages else look_at(files[i]) for i in shown]
-        columns = [
-            {
-                "name": each.name,
-                "before": each.pictures.get("before"),
-                "after": each.pictures.get("after", each.pictures["average"]),
-                "displacement": each.statistics.get("mean_disp"),
+            average = np.load(files[0].center_average)
+            average, mask = one_channel(average, structured_channel(average)), read_mask(given.final_mask)
+            shown = np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST_COLUMNS)).round().astype(int))
+            columns = [column(looks[i] if pages else look_at(files[i])) for i in shown]
+            # the largest first, so that no process is left with it at the end
+            contents = {
+                made.figure: partial(
+                    session_picture, columns=columns, average=average, mask=mask, center=center["center"]
+                ),
+                made.page: partial(
+                    session_page,
+                    looks=looks,
+                    rows=rows,
+                    center=center,
+                    costs=costs,
+                    average=average,
+                    valid_fraction=float(mask.mean()),
+                    choices=choices(snakemake.params.choices, center, looks),
+                ),
             }
-            for each in some
-        ]
-        picture = session_picture(columns=columns, average=average, mask=mask, center=center["center"])
-        with atomic_path(made.figure) as temporary:
-            temporary.write_bytes(picture)
+            if pages:
+                each = zip(pages, looks, rows, strict=True)
+                contents |= {page: partial(recording_page, look, row, center["center"]) for page, look, row in each}
+            for path, content in zip(contents, in_processes(make, contents.values()), strict=True):
+                write(path, content)
         status.record(folder, snakemake.rule, [path for path in made if path != made.table])
 
 
