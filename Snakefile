@@ -12,6 +12,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/cluster.smk"
 include: "rules/external.smk" if session.external else "rules/stage1.smk"
 include: "rules/stage2.smk"
 include: "rules/stage3.smk"

@@ -124,7 +124,6 @@ SESSION_RESULTS = ["center", "final_png", "final_npz", "final_mat", "final_statu
 SESSION_RESULTS += ["summary_figure", "summary_table", "session_page"]
 
 CLUSTER_THREADS = 4  # of a job with `n_workers: auto`
-LONGEST_LOOK = 30  # seconds between looks at the jobs of a cluster
 MANY_JOBS = 100  # side by side on a cluster, if --jobs sets no limit
 
 # Submitting jobs, or being one of those. The main process has no idea what the nodes have.
@@ -363,31 +362,6 @@ def damage_stamp(name):
         return [path] if os.path.exists(path) else []
 
     return existing_stamp
-
-
-def look_often():
-    """Have the end of a long job seen within half a minute, because the next step waits for it.
-
-    SLURM's plugin waits 10 s longer after every look at which no job has ended, up to 3 minutes.
-    """
-    first = getattr(workflow.executor_settings, "init_seconds_before_status_checks", None)
-    if workflow.non_local_exec and first is not None:
-        plugin = type(workflow.scheduler._executor)
-        wait = plugin.next_seconds_between_status_checks
-        most = max(first, LONGEST_LOOK)
-        plugin.next_seconds_between_status_checks = property(
-            lambda self: min(wait.fget(self), most), wait.fset
-        )
-
-
-def cancel_forgotten():
-    """Take the jobs out of the queue that Snakemake lost sight of.
-
-    While it asks the scheduler how they are, its list of them is empty, and Ctrl-C then cancels none.
-    """
-    executor = workflow.scheduler._executor
-    if workflow.non_local_exec and executor.active_jobs:
-        executor.cancel_jobs(list(executor.active_jobs))
 
 
 def tell_failures():
