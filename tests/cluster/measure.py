@@ -22,11 +22,11 @@ import yaml
 from lib.simulate import make_scene, simulate_recording
 
 from .run import ClusterRun
-from .scheduler import Scheduler
+from .scheduler import CPUS, Scheduler
 from .slurm import Slurm
 
 LONG = {"frames": 20_000, "side": 384, "quality": "quality"}
-TINY = {"frames": 3, "side": 48, "quality": "fast"}
+TINY = {"frames": 3, "side": 48, "quality": "fast", "alpha": 10, "reference_frames": [0]}
 
 
 def main() -> None:
@@ -39,7 +39,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="in the queue at once (%(default)s)")
     args = parser.parse_args()
     with (
-        Slurm(Path(os.environ["FLOWSESSION_CLUSTER"])) as slurm,
+        # a submission asks for the processors of all its recordings
+        Slurm(Path(os.environ["FLOWSESSION_CLUSTER"]), cpus=max(CPUS, args.jobs * args.group)) as slurm,
         tempfile.TemporaryDirectory(dir=args.folder, prefix="flowsession-") as folder,
     ):
         print(slurm.version(), flush=True)
@@ -54,7 +55,7 @@ def main() -> None:
                 many(slurm, Path(folder, str(count)), count, args.jobs, args.group)
 
 
-def make_session(folder: Path, count: int, *, frames: int, side: int, quality: str, **settings) -> None:
+def make_session(folder: Path, count: int, settings: dict, *, frames: int, side: int, quality: str, **options) -> None:
     """A session of `count` recordings, of some simulated frames over and over."""
     folder.mkdir()
     movie = simulate_recording(make_scene((side, side), seed=1), frames=40, seed=2).movie
@@ -64,7 +65,7 @@ def make_session(folder: Path, count: int, *, frames: int, side: int, quality: s
             file.write(block, contiguous=True, photometric="minisblack")
     for number in range(1, count):
         shutil.copy(folder / "recording_0000.tif", folder / f"recording_{number:04}.tif")
-    settings |= {"root": ".", "n_workers": 1, "flow_options": {"quality_setting": quality}}
+    settings |= {"root": ".", "n_workers": 1, "flow_options": {"quality_setting": quality, **options}}
     (folder / "session.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
 
 
@@ -73,7 +74,7 @@ def long(slurm: Scheduler, folder: Path, frames: int) -> None:
     seconds = {}
     for workers in (1, 2):
         session = folder / "session"
-        make_session(session, 1, **LONG | {"frames": frames}, align_output_format="none")
+        make_session(session, 1, {"align_output_format": "none"}, **LONG | {"frames": frames})
         before, start = len(slurm.submissions()), time.time()
         seconds[workers] = timed(slurm, session, "--jobs", str(workers))
         print(f"{workers} workers: {seconds[workers]:.0f} s; submissions ran from second to second:", flush=True)
@@ -87,7 +88,7 @@ def long(slurm: Scheduler, folder: Path, frames: int) -> None:
 
 def many(slurm: Scheduler, folder: Path, count: int, jobs: int, group: int) -> None:
     """Run a session of tiny recordings, run it again, and print a row of the table."""
-    make_session(folder, count, **TINY)
+    make_session(folder, count, {}, **TINY)
     before, cpu = len(slurm.submissions()), cpu_seconds()
     seconds = timed(
         slurm, folder, "--jobs", str(jobs), "--group-components", f"recording={group}", f"alignment={group}"

@@ -66,8 +66,8 @@ class Slurm(Scheduler):
         "--default-resources=slurm_partition=short",
     )
 
-    def __init__(self, state: Path) -> None:
-        self.state = state / "slurm"
+    def __init__(self, state: Path, cpus: int = CPUS) -> None:
+        self.state, self.cpus = state / "slurm", cpus
         self.daemons: list[subprocess.Popen] = []
 
     def start(self) -> None:
@@ -77,7 +77,7 @@ class Slurm(Scheduler):
         conf = CONF.format(
             state=self.state,
             containment=CGROUPS if groups else NO_CGROUPS,
-            cpus=CPUS,
+            cpus=self.cpus,
             memory=MEMORY_MB,
             queue=self.queue,
         )
