@@ -202,6 +202,17 @@ def test_the_same_smoothness_is_found_as_by_numba(recording):
     assert found[0].predicted_epe == pytest.approx(found[1].predicted_epe, rel=1e-3)
 
 
+@pytest.mark.parametrize("more", [{}, {"a_smooth": 0.7}])
+def test_another_smoothness_is_as_a_new_estimator(recording, more):
+    params = FlowParams(quality="balanced", alpha=3.0, **more)
+    estimator = FlowEstimator(recording.clean, params, backend="cupy")
+    before = estimator.flows(recording.movie)
+    other = estimator.with_alpha((40.0, 7.0))
+    new = FlowEstimator(recording.clean, other.params, backend="cupy")
+    np.testing.assert_array_equal(other.flows(recording.movie), new.flows(recording.movie))
+    np.testing.assert_array_equal(estimator.flows(recording.movie), before)
+
+
 def test_batches_change_nothing(recording):
     estimator = FlowEstimator(recording.clean, FlowParams(quality="balanced"), backend="cupy")
     alone = [estimator.register_frames(frame[None], compact=True) for frame in recording.movie]

@@ -48,6 +48,20 @@ def test_a_frame_alone_decides_its_flow(recording):
         np.testing.assert_array_equal(w, alone[t])
 
 
+@pytest.mark.parametrize("more", [{}, {"a_smooth": 0.7}])
+def test_another_smoothness_is_as_a_new_estimator(recording, more):
+    first, second = (FlowParams(quality="balanced", alpha=alpha, **more) for alpha in (3.0, (40.0, 7.0)))
+    estimator, frame = FlowEstimator(recording.clean, first), recording.movie[2]
+    before = estimator(frame)
+    other = estimator.with_alpha((40.0, 7.0))
+    assert other.params == second and estimator.params == first
+    with ThreadPoolExecutor(2) as pool:  # side by side, with workspaces in common
+        flows = list(pool.map(lambda one: one(frame), [other, estimator] * 4))
+    new = FlowEstimator(recording.clean, second)(frame)
+    for k, w in enumerate(flows):
+        np.testing.assert_array_equal(w, before if k % 2 else new)
+
+
 @pytest.mark.parametrize("dtype", [np.int16, np.uint32, np.float32, np.float64])
 def test_intensities_count_not_their_type(recording, dtype):
     estimator = FlowEstimator(recording.clean, FlowParams(quality="fast"))
