@@ -37,7 +37,7 @@ AccountingStorageType=accounting_storage/none
 SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName=node1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
-PartitionName={queue} Nodes=node1 Default=YES MaxTime=60 State=UP
+PartitionName={queue} Nodes=node1 Default=YES MaxTime=INFINITE State=UP
 """
 CGROUPS = "ProctrackType=proctrack/cgroup\nTaskPlugin=task/cgroup"
 NO_CGROUPS = "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherParams=OverMemoryKill"
