@@ -18,6 +18,7 @@ from .memory import LEVEL, RIGID, SHARED, TABLE, Block, whole_lines
 from .pyramid import even_first
 from .register import Registered, warp_and_mask
 from .rigid import RigidStart, window
+from .tensor import GC
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class NumbaBackend:
 
     def __init__(self, plan, reference: np.ndarray):
         self.plan = plan
+        self._constancy = None if plan.constancy == GC else plan.constancy
+        self._a_smooth = None if plan.params.a_smooth == 1 else float(plan.params.a_smooth)
         self._local = threading.local()
         self._constants, self._memory = Block(), Block()
         self.levels = np.zeros(len(plan.levels), LEVEL)
@@ -76,9 +79,8 @@ class NumbaBackend:
         for name, count in planes.items():
             shared[name] = m.reserve(count, largest)
         shared["h"], shared["w"], shared["channels"] = h, w, channels
-        shared["constancy"], shared["iterations"] = plan.constancy, params.iterations
-        shared["lag"], shared["omega"] = params.update_lag, plan.omega
-        shared["a_data"], shared["a_smooth"] = params.a_data, params.a_smooth
+        shared["iterations"], shared["lag"] = params.iterations, params.update_lag
+        shared["a_data"], shared["omega"] = params.a_data, plan.omega
         shared["frame"] = m.reserve(channels, h + 4, w + 4)
         shared["columns"] = m.reserve(10, self.levels[0]["n"])
         shared["row"] = whole_lines(max(w + 4, 2 * self.levels[0]["n"]))
@@ -162,9 +164,10 @@ class NumbaBackend:
         """The flow (n, H, W, 2) of frames (n, H, W, C), the same as by `estimate`, `estimator.coarse_to_fine`."""
         out = np.empty((*frames.shape[:3], 2), np.float32)
         work, places = self._work(), (self._shared[0], self.levels, self._tables)
+        rigid, terms = self._rigid[0], (self._constancy, self._a_smooth)
         for frame, w in zip(frames, out, strict=True):
             self._pad(work, frame)
-            steps.coarse_to_fine(self._c, work, *places, self._rigid[0])
+            steps.coarse_to_fine(self._c, work, *places, rigid, *terms)
             steps.finish(self._c, work, *places, in_lines(w))
         return out
 
@@ -226,11 +229,11 @@ class NumbaBackend:
 
     def constrain(self, work, k):
         """Warp the level's frame with its starting flow and form the motion tensor of every channel."""
-        steps.constrain(self._c, work, self._shared[0], self.levels, k)
+        steps.constrain(self._c, work, self._shared[0], self.levels, k, self._constancy)
 
     def solve(self, work, k):
         """Relax the flow of level k from its start."""
-        steps.solve(self._c, work, self._shared[0], self.levels, k)
+        steps.solve(self._c, work, self._shared[0], self.levels, k, self._a_smooth)
 
     def smooth(self, work, k):
         """Replace the increment of level k by its 5 x 5 median."""

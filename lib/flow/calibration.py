@@ -15,8 +15,7 @@ from lib.outliers import displaced, unlike
 
 from .backend import Backend
 from .estimator import FlowEstimator
-from .jit import compiling
-from .known_motion import Simulated, broken_up, residual, simulated, still
+from .known_motion import Simulated, broken_up, residual, simulated
 from .motion import Basis, random_coefficients, true_sizes
 from .params import FlowParams
 
@@ -107,8 +106,6 @@ def calibrate(
         estimator = FlowEstimator(reference, safe, backend)
         span = float(np.ptp(reference)) or 1.0
         frames = [frame for frame in frames if max(abs(float(frame.min())), abs(float(frame.max()))) < EXTREME * span]
-        with compiling():
-            simulated(reference, residual(reference, reference, still(reference))[0], still(reference))
         flows = _flows(estimator, frames, pool)
         pairs = list(pool.map(lambda frame, flow: residual(reference, frame, flow), frames, flows))
         rest, likeness = zip(*pairs, strict=True) if pairs else ((), ())

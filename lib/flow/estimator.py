@@ -18,7 +18,7 @@ from typing import Self
 import numpy as np
 
 from .backend import Backend, as_backend
-from .jit import compiling
+from .jit import compiled_elsewhere
 from .params import FlowParams
 from .pyramid import Table, resample_table
 from .register import Registered, as_type, warp_and_mask
@@ -217,10 +217,9 @@ class FlowEstimator:
         self.reference = reference
         stack = reference.reshape(*reference.shape[:2], -1).astype(np.float32)
         self.plan = make_plan(stack, params)
-        self._backend = backend.estimation(self.plan, stack)
         if backend.name == "numba":
-            with compiling():
-                self(reference)
+            compiled_elsewhere(constancy_assumption=params.constancy_assumption, a_smooth=params.a_smooth)
+        self._backend = backend.estimation(self.plan, stack)
 
     def with_alpha(self, alpha: float | tuple[float, float]) -> Self:
         """The same with another smoothness, at little cost: reference and workspaces are shared."""

@@ -1,5 +1,8 @@
 """How every Numba kernel of this package is compiled and kept, and the numerics that they share.
 
+Kernels of an estimation are compiled by a process of their own (`warm_up`), from which all others load them: in which
+order a process compiled them would show in the last bits of its results.
+
 Compiled kernels are kept in a folder per user, `~/.cache/flowsession`, or under NUMBA_CACHE_DIR if that is set. Its
 name holds a hash of this package's source, because Numba itself looks only at the file of a kernel and not at what the
 kernel calls, and one of the processor: with nodes of several kinds, two that save a kernel into one folder at the same
@@ -8,8 +11,11 @@ time could leave one's machine code under the name of the other's.
 
 import fcntl
 import hashlib
+import json
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,13 +30,17 @@ from numba.extending import intrinsic
 log = logging.getLogger(__name__)
 
 
+def _sources() -> list[Path]:
+    return sorted(Path(__file__).parent.glob("*.py"))
+
+
 def _cache_folder() -> Path:
     """The folder of this source's compiled kernels."""
     base = os.environ.get("NUMBA_CACHE_DIR") or Path(
         os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "flowsession"
     )
     source = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in _sources():
         source.update(path.read_bytes())
     processor = hashlib.sha256(f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}".encode())
     return Path(base, f"{source.hexdigest()[:16]}-{processor.hexdigest()[:8]}")
@@ -38,11 +48,16 @@ def _cache_folder() -> Path:
 
 CACHE = _cache_folder()
 numba.config.CACHE_DIR = str(CACHE)
+_ready: set[tuple[bool, bool]] = set()  # the kinds of estimation that this process knows to be in the cache
+_for_parent = False
 
 
 @contextmanager
 def compiling() -> Iterator[None]:
     """Hold the cache's lock: jobs that start together compile a kernel once, the others wait and load it."""
+    if _for_parent:
+        yield
+        return
     try:
         CACHE.mkdir(parents=True, exist_ok=True)
         lock = open(CACHE / "lock", "w")
@@ -57,6 +72,53 @@ def compiling() -> Iterator[None]:
         except OSError as error:  # some network file systems know no locks; compiling twice is merely slower
             log.warning("%s: no file lock (%s); jobs that start together each compile the kernels", CACHE, error)
         yield
+
+
+def compile_for_parent() -> None:
+    """Compile in this process, without the lock: the process that waits for it holds it."""
+    global _for_parent
+    _for_parent = True
+
+
+def compiled_elsewhere(*, constancy_assumption: str, a_smooth: float) -> None:
+    """Have the kernels of such an estimation compiled by another process, if they are not in the cache yet.
+
+    Raises
+    ------
+    OSError
+        The cache cannot be written to.
+    RuntimeError
+        They could not be compiled.
+    """
+    kind = constancy_assumption == "gc", a_smooth == 1
+    if _for_parent or kind in _ready:
+        return
+    with compiling():
+        mark = _mark(kind)
+        if not mark.exists():
+            log.info("Compiling the kernels, once for this version and kind of processor: some 30 seconds")
+            terms = json.dumps({"constancy_assumption": constancy_assumption, "a_smooth": float(a_smooth)})
+            here = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "lib.flow.warm_up", terms],
+                env=os.environ | {"PYTHONPATH": here},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+            )
+            if done.returncode:
+                raise RuntimeError(
+                    f"the kernels could not be compiled into {CACHE} (exit status {done.returncode}):\n{done.stderr}"
+                )
+            mark.touch()
+    _ready.add(kind)
+
+
+def _mark(kind: tuple[bool, bool]) -> Path:
+    """The file that says that this kind is compiled by this Numba from these files, at whose times its cache looks."""
+    files = [(path.name, path.stat().st_mtime_ns) for path in _sources()]
+    what = repr((kind, numba.__version__, sys.version_info[:2], str(Path(__file__).parent.absolute()), files))
+    return CACHE / f"{hashlib.sha256(what.encode()).hexdigest()[:16]}.compiled"
 
 
 class NoAliasCompiler(CompilerBase):
@@ -76,6 +138,8 @@ class NoAliasCompiler(CompilerBase):
 _OPTIONS = {"fastmath": True, "error_model": "numpy", "pipeline_class": NoAliasCompiler}
 kernel = njit(nogil=True, cache=True, _nrt=False, **_OPTIONS)
 inlined = njit(forceinline=True, _nrt=False, **_OPTIONS)
+# A kernel that is called from one step only is compiled as a part of it, and by itself when a test calls it by itself.
+merged = njit(nogil=True, cache=True, inline="always", _nrt=False, **_OPTIONS)
 # Numba lets a function return a part of an array only if it counts references; a frame has a few hundred such calls.
 step = njit(nogil=True, cache=True, **_OPTIONS)
 view = njit(forceinline=True, **_OPTIONS)

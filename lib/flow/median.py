@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from .jit import inlined, kernel
+from .jit import inlined, merged
 from .layout import LINE, replicate_border
 
 _F, _N = np.float32, np.uint64
@@ -125,7 +125,7 @@ def _component(start_red, start_black, w, increment, even, odd, red, black):
         black[y, LINE + (w + s) // 2 :] = _F(0)
 
 
-@kernel
+@merged
 def median_increment(start, w, increment, even, odd, flow):
     """flow = start + 5 x 5 median of (flow - start), borders replicated, for u and v.
 

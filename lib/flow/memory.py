@@ -23,9 +23,9 @@ LEVEL = _record("h w n size image start flow reference neighbours", "hx hy wx wy
 # pairs of planes in tensor and system; with a_smooth < 1 also 4 in edges and one in sums; columns; rows of `row` cells
 # from rows on. In c: weights (C,) and normalisation (C, 2).
 SHARED = _record(
-    "h w channels constancy iterations lag frame mean difference spare tensor system edges sums columns row rows "
+    "h w channels iterations lag frame mean difference spare tensor system edges sums columns row rows "
     "weights normalisation",
-    "a_data a_smooth omega",
+    "a_data omega",
 )
 # The rigid start, see `rigid.RigidStart`: level, part of the image, frequencies, shifts; its constants, its workspace.
 RIGID = _record(

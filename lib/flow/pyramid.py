@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .jit import inlined, kernel
+from .jit import inlined, merged
 from .layout import LINE
 
 _F, _N = np.float32, np.uint64
@@ -89,7 +89,7 @@ def weighted_rows(image, first, weight, y, buffer):
             buffer[x] += weight[k, y] * image[first + k, x]
 
 
-@kernel
+@merged
 def resample_image(image, y_start, y_weight, x_start, x_weight, offset, scale, buffer, out):
     """out = scale * (resampled image - offset).
 
@@ -154,7 +154,7 @@ def _resample_component(red, black, y_start, y_weight, x_start, x_weight, line, 
             odd[y + 2, _N(j + LINE)] = wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i]
 
 
-@kernel
+@merged
 def resample_flow(flow, y_start, y_weight, x_start, x_weight, line, rows, out):
     """Resample the flow, in red-black storage, to the finer level.
 
@@ -165,7 +165,7 @@ def resample_flow(flow, y_start, y_weight, x_start, x_weight, line, rows, out):
     _resample_component(flow[2], flow[3], y_start, y_weight, x_start, x_weight, line, rows, out[2], out[3])
 
 
-@kernel
+@merged
 def resample_flow_to_frame(flow, y_start, y_weight, x_start, x_weight, line, rows, out):
     """Resample both components of the finest level's flow to out (H, 2 W), see `in_lines`; line (2 n,), rows two of
     (4, W)."""
@@ -185,7 +185,7 @@ def resample_flow_to_frame(flow, y_start, y_weight, x_start, x_weight, line, row
             out[y, 2 * x + 1] = w0 * v[k0, x] + w1 * v[k1, x] + w2 * v[k2, x] + w3 * v[k3, x]
 
 
-@kernel
+@merged
 def flow_to_frame(flow, out):
     """Both components of a flow at full size, from red-black storage to out (H, 2 W), see `in_lines`."""
     h, w = out.shape[0], out.shape[1] // 2

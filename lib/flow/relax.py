@@ -16,7 +16,7 @@ black) of (5, h + 4, n + 32) with the inverse block I11, I12, I22 and the right-
 
 import numpy as np
 
-from .jit import inlined, kernel, power
+from .jit import inlined, kernel, merged, power
 from .layout import LINE
 from .tensor import J11, J12, J13, J22, J23, J33
 
@@ -68,7 +68,7 @@ def _relax_row(u, v, u_other, v_other, S, y, s, wx, wy, omega):
         v[y, i] += omega * (S[I12, y, i] * ru + S[I22, y, i] * rv - v[y, i])
 
 
-@kernel
+@merged
 def renew_system(J, weights, start, flow, a_data, neighbours, S):
     """The linear system at the present flow: psi_d' by psi(s2) = (s2 + 1e-5)^a_data, one 2 x 2 block per pixel.
 
@@ -84,7 +84,7 @@ def renew_system(J, weights, start, flow, a_data, neighbours, S):
         _invert_row(neighbours[1], S[1], y)
 
 
-@kernel
+@merged
 def sweep(S, wx, wy, omega, sweeps, flow):
     """`sweeps` red-black sweeps with the neighbour weights wx, wy (alpha / h^2 per axis) everywhere.
 
@@ -111,7 +111,7 @@ def _copy(source, target):
                 b[y, x] = a[y, x]
 
 
-@kernel
+@merged
 def solve(J, weights, start, a_data, neighbours, wx, wy, omega, iterations, lag, S, flow):
     """Flow from `start`, quadratic smoothness (a_smooth = 1): `lag` sweeps after each renewal of the system."""
     _copy(start, flow)

@@ -11,7 +11,7 @@ number is two real ones that follow each other, by rows or by columns, and so th
 import numpy as np
 from scipy import fft
 
-from .jit import inlined, kernel
+from .jit import inlined, merged
 from .pyramid import weighted_rows
 
 _F, _D = np.float32, np.float64
@@ -129,12 +129,12 @@ def _whiten(filter_, spectrum):
 
 @inlined
 def _vertex(before, peak, after):
-    """Offset, within half a sample, of the vertex of the parabola through a maximum and its neighbours."""
+    """Offset half a sample, of the vertex of the parabola through a maximum and its neighbours."""
     curvature = _D(before) - _D(2) * peak + after
     return _D(0.5) * (_D(before) - after) / curvature if curvature < 0 else _D(0)
 
 
-@kernel
+@merged
 def phase_correlation(
     image, top, left, window, along_x, along_y, filter_, back_y, back_x, part, rows, spectrum, columns, surface
 ):

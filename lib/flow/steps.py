@@ -1,7 +1,9 @@
 """The steps of an estimation in compiled code: each finds its arrays in memory and calls its kernel.
 
 `coarse_to_fine` takes them all: one call, without Python, per frame. Arguments: `c` and `m`, the constants and a
-thread's memory; `shared`, `levels`, `tables` and `rigid`, what lies where in them (see memory).
+thread's memory; `shared`, `levels`, `tables` and `rigid`, what lies where in them (see memory); `constancy` and
+`a_smooth`, None for gradient constancy and for quadratic smoothness, so that the other terms are compiled for those who
+use them.
 """
 
 import numpy as np
@@ -112,7 +114,7 @@ def enlarge(c, m, shared, levels, tables, k):
 
 
 @step
-def constrain(c, m, shared, levels, k):
+def constrain(c, m, shared, levels, k, constancy):
     """Warp the level's frame with its starting flow and form the motion tensor of every channel.
 
     Nothing else needs the frame from now on: its coefficients take its place.
@@ -131,11 +133,11 @@ def constrain(c, m, shared, levels, k):
         warp.warp_level(
             images[channel], reference, start, level.hx, level.hy, some_rows(m, shared, 0, 4), at, mean, difference
         )
-        tensor.motion_tensor(shared.constancy, mean, difference, level.w, level.hx, level.hy, spare, J)
+        tensor.motion_tensor(constancy, mean, difference, level.w, level.hx, level.hy, spare, J)
 
 
 @step
-def solve(c, m, shared, levels, k):
+def solve(c, m, shared, levels, k, a_smooth):
     """Relax the flow of level k from its start."""
     level = levels[k]
     weights = c[shared.weights : shared.weights + shared.channels]
@@ -144,7 +146,7 @@ def solve(c, m, shared, levels, k):
     start, flow = two_pairs(m, level.start, level), two_pairs(m, level.flow, level)
     neighbours, system = pair(c, level.neighbours, level), stacks(m, shared.system, 5, level)
     omega, iterations, lag = shared.omega, shared.iterations, shared.lag
-    if shared.a_smooth == 1:
+    if a_smooth is None:
         relax.solve(
             J, weights, start, shared.a_data, neighbours, level.wx, level.wy, omega, iterations, lag, system, flow
         )
@@ -152,7 +154,7 @@ def solve(c, m, shared, levels, k):
         grid = level.w, level.wx, level.wy, level.hx, level.hy
         edges, sums = stacks(m, shared.edges, 4, level), pair(m, shared.sums, level)
         relax.solve_edges(
-            J, weights, start, shared.a_data, grid, shared.a_smooth, neighbours, omega, iterations, lag, edges, sums,
+            J, weights, start, shared.a_data, grid, a_smooth, neighbours, omega, iterations, lag, edges, sums,
             system, flow,
         )  # fmt: skip
 
@@ -181,7 +183,7 @@ def finish(c, m, shared, levels, tables, out):
 
 
 @step
-def coarse_to_fine(c, m, shared, levels, tables, rigid):
+def coarse_to_fine(c, m, shared, levels, tables, rigid, constancy, a_smooth):
     """The flow of the padded frame on the finest level; `estimator.coarse_to_fine` says the same in Python."""
     load(c, m, shared, levels, tables)
     u, v = translate(c, m, shared, levels, rigid)
@@ -190,6 +192,6 @@ def coarse_to_fine(c, m, shared, levels, tables, rigid):
     for k in range(coarsest, -1, -1):
         if k < coarsest:
             enlarge(c, m, shared, levels, tables, k)
-        constrain(c, m, shared, levels, k)
-        solve(c, m, shared, levels, k)
+        constrain(c, m, shared, levels, k, constancy)
+        solve(c, m, shared, levels, k, a_smooth)
         smooth(m, shared, levels, k)

@@ -15,7 +15,7 @@ Brox, Bruhn, Papenberg, Weickert, ECCV 2004 (gradient constancy); Zimmer, Bruhn,
 
 import numpy as np
 
-from .jit import inlined, kernel
+from .jit import inlined, kernel, merged
 from .layout import LINE, replicate_border
 
 GC, GRAY, CS = 0, 1, 2
@@ -46,7 +46,7 @@ def _gradient_row(f, t_other, y, s, axx, ayy, axy, ax, ay, J):
         J[J33, y, i] = n1 * tx * tx + n2 * ty * ty
 
 
-@kernel
+@merged
 def gradient_tensor(f, t, hx, hy, J):
     """J (red, black) of (6, h + 4, n + 32), gradient constancy; f and t have their ghost cells filled."""
     axx, ayy = _F(0.25 / (hx * hx)), _F(0.25 / (hy * hy))
@@ -115,10 +115,13 @@ def census_signature(f, t, w, dy, dx, mean, difference):
     replicate_border(difference[0], difference[1], h, w)
 
 
-@kernel
+@merged
 def motion_tensor(constancy, f, t, w, hx, hy, spare, J):
-    """Fill J of one channel from the mean f and the difference t of a level of width w; `spare` is two pairs."""
-    if constancy == GC:
+    """Fill J of one channel from the mean f and the difference t of a level of width w; `spare` is two pairs.
+
+    `constancy` is None for gradient constancy, else GRAY or CS.
+    """
+    if constancy is None:
         gradient_tensor(f, t, hx, hy, J)
     elif constancy == GRAY:
         gray_tensor(f, t, hx, hy, True, 1.0, J)

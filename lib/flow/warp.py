@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from .jit import inlined, kernel
+from .jit import inlined, merged
 from .layout import LINE, replicate_border
 from .spline import BSPLINE
 
@@ -110,7 +110,7 @@ def _warp_row(coefficients, reference, u, v, y, s, to_x, to_y, row, at, mean, di
         difference[y + 2, i] = change
 
 
-@kernel
+@merged
 def warp_level(coefficients, reference, flow, hx, hy, row, at, mean, difference):
     """Warp one channel of a level's frame and form its mean with, and difference to, the reference.
 
