@@ -4,7 +4,10 @@ import os
 import shlex
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from .conftest import Run, command, write_config
 
@@ -69,6 +72,21 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen:
     )
 
 
+@contextmanager
+def stopped(run):
+    """Hold a run, and what it has started, for a while."""
+    held = [psutil.Process(run.pid)]
+    held[0].suspend()  # it starts nothing more
+    held += held[0].children(recursive=True)
+    try:
+        for process in held[1:]:
+            process.suspend()
+        yield
+    finally:
+        for process in held:
+            process.resume()
+
+
 def test_second_run(fresh, tmp_path):
     """It is refused, also where it is started in another folder, and the first one is not disturbed."""
     write_config(fresh, root=str(fresh), flow_options={"quality_setting": "fast"})
@@ -79,13 +97,14 @@ def test_second_run(fresh, tmp_path):
         time.sleep(0.02)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    second = subprocess.run(
-        command("--configfile", f"{fresh}/session.yaml", "--cores", "1", str(fresh / TARGET)),
-        cwd=elsewhere,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    with stopped(first):  # so that it has not ended before the second one looks
+        second = subprocess.run(
+            command("--configfile", f"{fresh}/session.yaml", "--cores", "1", str(fresh / TARGET)),
+            cwd=elsewhere,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
     assert second.returncode != 0
     said = second.stdout + second.stderr
     assert "another run" in said and str(fresh / "compensated_outputs") in said and str(first.pid) in said, said
