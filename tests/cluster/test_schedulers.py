@@ -125,14 +125,14 @@ def test_thirty_recordings(scheduler, recordings, tmp_path):
     settings = {"root": ".", "n_workers": 1, "align_output_format": "none", "flow_options": options}
     (tmp_path / "session.yaml").write_text(yaml.safe_dump(settings))
     before = len(scheduler.submissions())
-    run = ClusterRun(tmp_path, scheduler, "--group-components", "recording=8", "alignment=8")
+    run = ClusterRun(tmp_path, scheduler, "--group-components", "recording=4", "alignment=4")
     assert run.wait(1200) == 0, run.output
-    assert len(scheduler.submissions()) - before == 4 + 4 + 1 + 1  # recordings, alignments, the center, the session
+    assert len(scheduler.submissions()) - before == 8 + 8 + 1 + 1  # recordings, alignments, the center, the session
     with np.load(tmp_path / "final_results/final_valid_idx.npz") as results:
         assert len(results["per_seq_valid_masks"]) == len(names)
     again = ClusterRun(tmp_path, scheduler)
     assert again.wait() == 0 and "Nothing to be done" in again.output
-    assert len(scheduler.submissions()) - before == 10
+    assert len(scheduler.submissions()) - before == 18
 
 
 @pytest.mark.only("slurm")
