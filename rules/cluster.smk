@@ -1,5 +1,7 @@
 # What Snakemake and its executors do not do on a cluster by themselves. No rules here.
 
+import signal
+
 LONGEST_LOOK = 30  # seconds between looks at the jobs of a cluster
 
 
@@ -16,6 +18,16 @@ def look_often():
         plugin.next_seconds_between_status_checks = property(
             lambda self: min(wait.fget(self), most), wait.fset
         )
+
+
+def interrupt_at_once():
+    """Have Ctrl-C end the run also while it waits for files that do not show up, for `latency-wait` after a failed job.
+
+    Snakemake sleeps inside of asyncio then, which takes an interrupt that meets its own handler for a request to the
+    sleeper, who never hears of it. A handler that is not Python's default asyncio leaves alone.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *caught: signal.default_int_handler(*caught))
 
 
 def cancel_forgotten():

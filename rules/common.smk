@@ -392,6 +392,7 @@ def claim_results():
 onstart:
     claim_results()
     look_often()
+    interrupt_at_once()
 
 
 onsuccess:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import time
 from contextlib import contextmanager
@@ -111,6 +112,23 @@ def test_second_run(fresh, tmp_path):
     assert "Traceback" not in said
     output, _ = first.communicate(timeout=300)
     assert first.returncode == 0, output
+
+
+def test_interrupted_while_waiting_for_files(fresh):
+    """On a scheduler that tells no exit status a failed job looks like one whose files are late: Ctrl-C is heard."""
+    scheduler = "--cluster-generic-submit-cmd", "echo 1 #", "--cluster-generic-status-cmd", "echo success #"
+    run = start(fresh, "stage1", "--executor", "cluster-generic", *scheduler, "--jobs", "1", "--latency-wait", "100")
+    output = []
+    for line in run.stdout:
+        output.append(line)
+        if "Waiting at most 100 seconds for missing files" in line:
+            break
+    time.sleep(1)
+    run.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    output.append(run.communicate(timeout=200)[0])
+    assert time.monotonic() - begun < 60
+    assert run.returncode != 0 and "Terminating processes on user request" in output[-1], "".join(output)
 
 
 def test_source_that_vanishes(fresh):
