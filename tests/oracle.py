@@ -6,7 +6,7 @@ Images are (H, W, C) arrays, a flow is (h, w, 2); nothing is stored apart, nothi
 import numpy as np
 
 A = -0.75  # Keys' cubic
-EPSILON, THETA, SOFT = 1e-5, 1e-6, 0.05
+EPSILON, FLATNESS, SOFT = 1e-5, 3.0, 0.05
 
 
 def keys(t):
@@ -106,15 +106,17 @@ def outer(gx, gy, gt):
 
 
 def tensor(constancy, reference, warped, hx, hy):
-    f, t = (reference + warped) / 2, warped - reference
+    t = warped - reference
     if constancy == "gc":
+        f = reference
         fxx = (shifted(f, 0, 2) - 2 * f + shifted(f, 0, -2)) / (4 * hx**2)
         fyy = (shifted(f, 2, 0) - 2 * f + shifted(f, -2, 0)) / (4 * hy**2)
         fxy = shifted(f, 1, 1) - shifted(f, 1, -1) - shifted(f, -1, 1) + shifted(f, -1, -1)
         fxy = fxy / (4 * hx * hy)
         tx = (shifted(t, 0, 1) - shifted(t, 0, -1)) / (2 * hx)
         ty = (shifted(t, 1, 0) - shifted(t, -1, 0)) / (2 * hy)
-        return outer(fxx, fxy, tx) / (fxx**2 + fxy**2 + THETA) + outer(fxy, fyy, ty) / (fxy**2 + fyy**2 + THETA)
+        theta = max(FLATNESS * np.mean((fxx**2 + fyy**2) / 2 + fxy**2), 1e-20)
+        return outer(fxx, fxy, tx) / (fxx**2 + fxy**2 + theta) + outer(fxy, fyy, ty) / (fxy**2 + fyy**2 + theta)
 
     def gray(f, t):
         fx = (shifted(f, 0, 1) - shifted(f, 0, -1)) / (2 * hx)
@@ -122,7 +124,7 @@ def tensor(constancy, reference, warped, hx, hy):
         return outer(fx, fy, t)
 
     if constancy == "gray":
-        return gray(f, t)
+        return gray((reference + warped) / 2, t)
     total = 0
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
@@ -145,33 +147,45 @@ def neighbours(image):
     return np.stack([padded[1:-1, :-2], padded[1:-1, 2:], padded[:-2, 1:-1], padded[2:, 1:-1]])
 
 
+def averaged(image):
+    """3 x 3 binomial mean, the border pixel repeating."""
+    over_y = (shifted(image, -1, 0) + 2 * image + shifted(image, 1, 0)) / 4
+    return (shifted(over_y, 0, -1) + 2 * over_y + shifted(over_y, 0, 1)) / 4
+
+
 def solve(tensors, weights, start, alpha, hx, hy, a_data, a_smooth, iterations, lag, omega):
-    """Lagged nonlinearity and red-black SOR with 2 x 2 blocks, from `start`."""
+    """Lagged nonlinearity, red-black SOR with 2 x 2 blocks, from `start`; then as many sweeps with the flow as data."""
     h, w = start.shape[:2]
     y, x = np.mgrid[0:h, 0:w]
     flow = start.copy()
     exists = neighbours(np.ones((h, w)))
     square = np.array([hx**2, hx**2, hy**2, hy**2])[:, None, None]
     base = np.array([alpha[0], alpha[0], alpha[1], alpha[1]])[:, None, None] / square
-    for sweep in range(iterations):
-        if sweep % lag == 0:
-            edge = base * exists
-            if a_smooth < 1:
-                difference = sum((neighbours(flow[..., c]) - flow[..., c]) ** 2 for c in (0, 1)) / square
-                edge = edge * psi_prime(difference, a_smooth)
-            d = np.stack([*np.moveaxis(flow - start, -1, 0), np.ones((h, w))])
-            total = 0
-            for J, weight in zip(tensors, weights, strict=True):
-                s2 = np.maximum(np.einsum("iyx,ijyx,jyx->yx", d, J, d), 0)
-                total = total + weight * psi_prime(s2, a_data) * J
-            a11, a12, a22 = total[0, 0] + edge.sum(0), total[0, 1], total[1, 1] + edge.sum(0)
-            b = np.einsum("ijyx,yxj->iyx", total[:2, :2], start) - total[:2, 2]
-            determinant = a11 * a22 - a12**2
-        for colour in (0, 1):
-            r = [b[c] + (edge * neighbours(flow[..., c])).sum(0) for c in (0, 1)]
-            target = np.stack([a22 * r[0] - a12 * r[1], a11 * r[1] - a12 * r[0]], -1) / determinant[..., None]
-            on = (x + y) % 2 == colour
-            flow[on] += omega * (target - flow)[on]
+
+    def sweeps(count):
+        for _ in range(count):
+            for colour in (0, 1):
+                r = [b[c] + (edge * neighbours(flow[..., c])).sum(0) for c in (0, 1)]
+                target = np.stack([a22 * r[0] - a12 * r[1], a11 * r[1] - a12 * r[0]], -1) / determinant[..., None]
+                on = (x + y) % 2 == colour
+                flow[on] += omega * (target - flow)[on]
+
+    for done in range(0, iterations, lag):
+        edge = base * exists
+        if a_smooth < 1:
+            difference = sum((neighbours(flow[..., c]) - flow[..., c]) ** 2 for c in (0, 1)) / square
+            edge = edge * psi_prime(difference, a_smooth)
+        d = np.stack([*np.moveaxis(flow - start, -1, 0), np.ones((h, w))])
+        total = 0
+        for J, weight in zip(tensors, weights, strict=True):
+            s2 = np.maximum(np.einsum("iyx,ijyx,jyx->yx", d, J, d), 0)
+            total = total + weight * psi_prime(averaged(s2), a_data) * J
+        a11, a12, a22 = total[0, 0] + edge.sum(0), total[0, 1], total[1, 1] + edge.sum(0)
+        b = np.einsum("ijyx,yxj->iyx", total[:2, :2], start) - total[:2, 2]
+        determinant = a11 * a22 - a12**2
+        sweeps(min(lag, iterations - done))
+    b = [b[c] + (edge * (neighbours(flow[..., c]) - flow[..., c])).sum(0) for c in (0, 1)]
+    sweeps(iterations)
     return flow
 
 

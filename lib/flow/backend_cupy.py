@@ -17,9 +17,9 @@ from .measure import from_sums
 from .pyramid import resample_table
 from .register import Registered, limits
 from .rigid import FLAT, RigidStart, window
-from .tensor import CS, GC, GRAY
+from .tensor import CS, GC, GRAY, flatness
 
-TENSORS = {GC: "gradient_tensor", GRAY: "gray_tensor", CS: "census_tensor"}
+TENSORS = {GRAY: "gray_tensor", CS: "census_tensor"}
 METHODS = {"nearest": 0, "linear": 1, "cubic": 2}
 MEASURES = 12  # see measure.cu
 LARGEST = float(np.finfo(np.float32).max)
@@ -145,6 +145,11 @@ class CupyBackend:
             slot.stream.synchronize()
             images = [slot[f"image{k}"].get(stream=slot.stream) for k in range(len(plan.levels))]
         self._references = [cupy.asarray(image) for image in images]
+        self._thetas = []
+        for level, image in zip(plan.levels, images, strict=True):
+            padded = (np.pad(one, 2, mode="edge") for one in image.reshape(plan.channels, *level.shape))
+            thetas = np.array([flatness(one, level.hx, level.hy) for one in padded], np.float32)
+            self._thetas.append(cupy.asarray(thetas))
         h, w = plan.levels[plan.rigid_level].shape
         mixed = np.tensordot(plan.weights, images[plan.rigid_level].reshape(plan.channels, h, w), 1)
         self._rigid = start = RigidStart(mixed)
@@ -282,13 +287,17 @@ class CupyBackend:
         launch("spline_rows", level.shape, planes, mean, *level.shape, image)
         launch("warp_level", level.shape, planes, image, self._references[k], work["start"], channels,
                *size, mean, difference)  # fmt: skip
-        launch(TENSORS[self.plan.constancy], level.shape, planes, mean, difference, *size, work["tensor"])
+        if self.plan.constancy == GC:
+            images = self._references[k], difference, self._thetas[k], channels
+            launch("gradient_tensor", level.shape, planes, *images, *size, work["tensor"])
+        else:
+            launch(TENSORS[self.plan.constancy], level.shape, planes, mean, difference, *size, work["tensor"])
 
     def solve(self, work: Slot, k: int) -> None:
         """Relax the flow of level k from its start."""
         level, params = self.plan.levels[k], self.plan.params
         shape, n, start, solved, S = level.shape, work.count, work["start"], work["solved"], work["system"]
-        data = work["tensor"], self._weights, self.plan.channels, start, solved, float(params.a_data)
+        J, s2, channels, plane = work["tensor"], work["mean"], self.plan.channels, shape[0] * shape[1]
         if params.a_smooth < 1:
             kind, weights = "_edges", (work["edges"],)
         else:
@@ -298,9 +307,15 @@ class CupyBackend:
             if params.a_smooth < 1:
                 pixel = level.wx, level.wy, level.hx, level.hy, float(params.a_smooth)
                 launch("renew_edges", shape, n, solved, *pixel, *shape, work["edges"])
+            if done:
+                launch("misfit", shape, n * channels, J, channels, start, solved, *shape, s2)
+            misfits = (s2, plane) if done else (J[5 * plane :], 6 * plane)  # at the start it is J33
+            data = J, self._weights, channels, start, *misfits, float(params.a_data)
             launch(f"renew_system{kind}", shape, n, *data, *weights, *shape, S)
             sweeps = min(params.update_lag, params.iterations - done)
             self._sweep(kind, shape, n, (S, *weights, self.plan.omega), sweeps, solved)
+        launch(f"once_more{kind}", shape, n, *weights, solved, *shape, S)
+        self._sweep(kind, shape, n, (S, *weights, self.plan.omega), params.iterations, solved)
 
     def _sweep(self, kind, shape, n, system, sweeps, solved) -> None:
         cells = shape[0], (shape[1] + 1) // 2

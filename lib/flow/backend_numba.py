@@ -18,7 +18,7 @@ from .memory import LEVEL, RIGID, SHARED, TABLE, Block, whole_lines
 from .pyramid import even_first
 from .register import Registered, warp_and_mask
 from .rigid import RigidStart, window
-from .tensor import GC
+from .tensor import GC, flatness
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ class NumbaBackend:
         for k, (level, at) in enumerate(zip(plan.levels, self.levels, strict=True)):
             images = self.arrays(work, k).image
             at["reference"] = c.add([split(image[2:-2, 2:-2], border=True) for image in images])
+            at["theta"] = c.add([flatness(image, level.hx, level.hy) for image in images])
             at["neighbours"] = c.add(_neighbour_weights(level))
         mixed = np.tensordot(plan.weights, self.arrays(work, plan.rigid_level).image, 1)[2:-2, 2:-2]
         start = RigidStart(mixed)

@@ -12,7 +12,7 @@ MODES = 6  # cosines per axis for what varies along x
 ROWS = 96  # cosines for what varies along y alone, at most
 BAND = 1.35  # modes are pooled in bands, each so much wider than what is below it
 OBSERVED = 0.12  # a mode of which less than this part is found says little about its true size
-CLEAR = 1.2  # standard errors: what stands out less from the noise is none, or noise would add up to motion
+CLEAR = 2.5  # standard errors: what stands out less from the noise is none, or noise would add up to motion
 
 
 def cosines(size: int, count: int) -> np.ndarray:

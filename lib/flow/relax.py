@@ -7,6 +7,17 @@ The minimiser of the energy satisfies, per pixel and with U = (u, v) the total f
 with w_n = alpha psi_s' / h^2 along the neighbour's axis. Every `lag` sweeps psi' is taken at the present flow; the
 linear system in between is relaxed with a 2 x 2 block per pixel:  U += omega (A^-1 (b + sum_n w_n U_n) - U).
 
+The s2 of psi_d' is averaged over 3 x 3 pixels: that of one pixel is mostly noise, and most weight would go to pixels
+that agree with the present flow by chance.
+
+First-order smoothness alone lets much noise of high frequency through. So the flow U that was found goes through once
+more, as data for itself: with A = sum_k weight_k psi_d' J_k and the same weights, the system
+
+    A (U' - U)  +  sum over neighbours n of  w_n (U'_c - U'_c,n) = 0
+
+is relaxed for as many sweeps (iterated Tikhonov regularisation, with the filter once more instead of its residual).
+Where A is the same all over, U' minimises an energy with the Laplacian of the flow beside its gradient.
+
 Neighbours outside the image have no term, which is the natural (Neumann) boundary: their ghost cells stay zero and do
 not count in the diagonal. Cells without a pixel get zero coefficients and stay zero.
 
@@ -17,7 +28,7 @@ black) of (5, h + 4, n + 32) with the inverse block I11, I12, I22 and the right-
 import numpy as np
 
 from .jit import inlined, kernel, merged, power
-from .layout import LINE
+from .layout import LINE, replicate_border
 from .tensor import J11, J12, J13, J22, J23, J33
 
 I11, I12, I22, B1, B2 = range(5)
@@ -27,15 +38,27 @@ EPSILON = _F(1e-5)  # psi(s2) = (s2 + EPSILON)^a
 
 
 @inlined
-def _data_row(J, first, weight, u0, v0, u, v, a_data, S, y):
-    """Row y of a channel's data term, added to S after the first: block to I11..I22, right-hand side to B1, B2."""
-    p, factor, keep = a_data - _F(1), a_data * weight, _F(0) if first else _F(1)
+def _misfit_row(J, u0, v0, u, v, y, s2):
+    """s2 = d^T J d of a channel, in row y."""
     for j in range(u.shape[1] - 2 * LINE):
         i = _N(j + LINE)
         du, dv = u[y, i] - u0[y, i], v[y, i] - v0[y, i]
         j11, j12, j22, j13, j23 = J[J11, y, i], J[J12, y, i], J[J22, y, i], J[J13, y, i], J[J23, y, i]
-        s2 = du * (j11 * du + _F(2) * (j12 * dv + j13)) + dv * (j22 * dv + _F(2) * j23) + J[J33, y, i]
-        psi = factor * power(max(s2, _F(0)) + EPSILON, p)
+        value = du * (j11 * du + _F(2) * (j12 * dv + j13)) + dv * (j22 * dv + _F(2) * j23) + J[J33, y, i]
+        s2[y, i] = max(value, _F(0))
+
+
+@inlined
+def _data_row(J, first, weight, u0, v0, s2, other, s, a_data, S, y):
+    """Row y of a channel's data term, added to S after the first: block to I11..I22, right-hand side to B1, B2."""
+    p, factor, keep = a_data - _F(1), a_data * weight, _F(0) if first else _F(1)
+    for j in range(u0.shape[1] - 2 * LINE):
+        i, left, right = _N(j + LINE), _N(j + LINE - 1 + s), _N(j + LINE + s)
+        j11, j12, j22, j13, j23 = J[J11, y, i], J[J12, y, i], J[J22, y, i], J[J13, y, i], J[J23, y, i]
+        sides = other[y, left] + other[y, right] + other[y - 1, i] + other[y + 1, i]
+        corners = s2[y - 1, left] + s2[y - 1, right] + s2[y + 1, left] + s2[y + 1, right]
+        mean = _F(0.25) * s2[y, i] + _F(0.125) * sides + _F(0.0625) * corners
+        psi = factor * power(mean + EPSILON, p)
         S[I11, y, i] = keep * S[I11, y, i] + psi * j11
         S[I12, y, i] = keep * S[I12, y, i] + psi * j12
         S[I22, y, i] = keep * S[I22, y, i] + psi * j22
@@ -69,19 +92,30 @@ def _relax_row(u, v, u_other, v_other, S, y, s, wx, wy, omega):
 
 
 @merged
-def renew_system(J, weights, start, flow, a_data, neighbours, S):
+def renew_system(J, weights, start, flow, a_data, w, neighbours, moved, spare, S):
     """The linear system at the present flow: psi_d' by psi(s2) = (s2 + 1e-5)^a_data, one 2 x 2 block per pixel.
 
-    J (C, 2, 6, h + 4, n + 32), red and black per channel; weights (C,); start and flow (u_red, u_black, v_red,
-    v_black); neighbours (red, black) with the sum of each pixel's neighbour weights, zero where there is no pixel.
+    J (C, 2, 6, h + 4, n + 32), red and black per channel, its ghost cells are workspace; weights (C,); start and flow
+    (u_red, u_black, v_red, v_black); w, the level's width; neighbours (red, black) with the sum of each pixel's
+    neighbour weights, zero where there is no pixel; `moved`, whether the flow is another than the start; `spare` (red,
+    black), workspace.
     """
-    a_data = _F(a_data)
-    for y in range(2, flow[0].shape[0] - 2):
-        for k in range(weights.size):
-            _data_row(J[k, 0], k == 0, weights[k], start[0], start[2], flow[0], flow[2], a_data, S[0], y)
-            _data_row(J[k, 1], k == 0, weights[k], start[1], start[3], flow[1], flow[3], a_data, S[1], y)
-        _invert_row(neighbours[0], S[0], y)
-        _invert_row(neighbours[1], S[1], y)
+    a_data, h = _F(a_data), flow[0].shape[0] - 4
+    for k in range(weights.size):
+        red, black = J[k, 0, J33], J[k, 1, J33]  # s2 at the start
+        if moved:
+            red, black = spare
+            for y in range(2, h + 2):
+                _misfit_row(J[k, 0], start[0], start[2], flow[0], flow[2], y, red)
+                _misfit_row(J[k, 1], start[1], start[3], flow[1], flow[3], y, black)
+        replicate_border(red, black, h, w)
+        for y in range(2, h + 2):
+            s = y & 1
+            _data_row(J[k, 0], k == 0, weights[k], start[0], start[2], red, black, s, a_data, S[0], y)
+            _data_row(J[k, 1], k == 0, weights[k], start[1], start[3], black, red, 1 - s, a_data, S[1], y)
+            if k == weights.size - 1:
+                _invert_row(neighbours[0], S[0], y)
+                _invert_row(neighbours[1], S[1], y)
 
 
 @merged
@@ -103,6 +137,26 @@ def sweep(S, wx, wy, omega, sweeps, flow):
 
 
 @inlined
+def _again_row(u, v, u_other, v_other, neighbours, S, y, s, wx, wy):
+    for j in range(u.shape[1] - 2 * LINE):
+        i, left, right = _N(j + LINE), _N(j + LINE - 1 + s), _N(j + LINE + s)
+        around_u = wx * (u_other[y, left] + u_other[y, right]) + wy * (u_other[y - 1, i] + u_other[y + 1, i])
+        around_v = wx * (v_other[y, left] + v_other[y, right]) + wy * (v_other[y - 1, i] + v_other[y + 1, i])
+        S[B1, y, i] += around_u - neighbours[y, i] * u[y, i]
+        S[B2, y, i] += around_v - neighbours[y, i] * v[y, i]
+
+
+@merged
+def once_more(neighbours, wx, wy, flow, S):
+    """Make the present flow the data: A U, which is b + sum_n w_n (U_n - U) where U is relaxed."""
+    wx, wy = _F(wx), _F(wy)
+    for y in range(2, flow[0].shape[0] - 2):
+        s = y & 1
+        _again_row(flow[0], flow[2], flow[1], flow[3], neighbours[0], S[0], y, s, wx, wy)
+        _again_row(flow[1], flow[3], flow[0], flow[2], neighbours[1], S[1], y, 1 - s, wx, wy)
+
+
+@inlined
 def _copy(source, target):
     for k in range(4):
         a, b = source[k], target[k]
@@ -112,12 +166,15 @@ def _copy(source, target):
 
 
 @merged
-def solve(J, weights, start, a_data, neighbours, wx, wy, omega, iterations, lag, S, flow):
-    """Flow from `start`, quadratic smoothness (a_smooth = 1): `lag` sweeps after each renewal of the system."""
+def solve(J, weights, start, a_data, w, neighbours, wx, wy, omega, iterations, lag, spare, S, flow):
+    """Flow from `start`, quadratic smoothness (a_smooth = 1): `lag` sweeps after each renewal of the system, then as
+    many as before with the flow as data."""
     _copy(start, flow)
     for done in range(0, iterations, lag):
-        renew_system(J, weights, start, flow, a_data, neighbours, S)
+        renew_system(J, weights, start, flow, a_data, w, neighbours, done > 0, spare, S)
         sweep(S, wx, wy, omega, min(lag, iterations - done), flow)
+    once_more(neighbours, wx, wy, flow, S)
+    sweep(S, wx, wy, omega, iterations, flow)
 
 
 @inlined
@@ -200,12 +257,38 @@ def sweep_edges(S, E, omega, sweeps, flow):
                 _relax_edge_row(flow[1], flow[3], flow[0], flow[2], S[1], E[1], y - 1, y & 1, omega)
 
 
+@inlined
+def _again_edge_row(u, v, u_other, v_other, E, neighbours, S, y, s):
+    for j in range(u.shape[1] - 2 * LINE):
+        i, left, right = _N(j + LINE), _N(j + LINE - 1 + s), _N(j + LINE + s)
+        wl, wr, wu, wd = E[LEFT, y, i], E[RIGHT, y, i], E[UP, y, i], E[DOWN, y, i]
+        sides_u, sides_v = (
+            wl * u_other[y, left] + wr * u_other[y, right],
+            wl * v_other[y, left] + wr * v_other[y, right],
+        )
+        S[B1, y, i] += sides_u + wu * u_other[y - 1, i] + wd * u_other[y + 1, i] - neighbours[y, i] * u[y, i]
+        S[B2, y, i] += sides_v + wu * v_other[y - 1, i] + wd * v_other[y + 1, i] - neighbours[y, i] * v[y, i]
+
+
+@merged
+def once_more_edges(E, neighbours, flow, S):
+    """`once_more` with the neighbour weights E of `renew_edges`."""
+    for y in range(2, flow[0].shape[0] - 2):
+        s = y & 1
+        _again_edge_row(flow[0], flow[2], flow[1], flow[3], E[0], neighbours[0], S[0], y, s)
+        _again_edge_row(flow[1], flow[3], flow[0], flow[2], E[1], neighbours[1], S[1], y, 1 - s)
+
+
 @kernel
-def solve_edges(J, weights, start, a_data, level, a_smooth, pixels, omega, iterations, lag, E, neighbours, S, flow):
+def solve_edges(
+    J, weights, start, a_data, level, a_smooth, pixels, omega, iterations, lag, E, neighbours, spare, S, flow
+):
     """`solve` for a_smooth < 1, where smoothness has weights of its own; `level` is (w, wx, wy, hx, hy)."""
     w, wx, wy, hx, hy = level
     _copy(start, flow)
     for done in range(0, iterations, lag):
         renew_edges(flow, w, wx, wy, hx, hy, a_smooth, pixels, E, neighbours)
-        renew_system(J, weights, start, flow, a_data, neighbours, S)
+        renew_system(J, weights, start, flow, a_data, w, neighbours, done > 0, spare, S)
         sweep_edges(S, E, omega, min(lag, iterations - done), flow)
+    once_more_edges(E, neighbours, flow, S)
+    sweep_edges(S, E, omega, iterations, flow)

@@ -133,7 +133,8 @@ def constrain(c, m, shared, levels, k, constancy):
         warp.warp_level(
             images[channel], reference, start, level.hx, level.hy, some_rows(m, shared, 0, 4), at, mean, difference
         )
-        tensor.motion_tensor(constancy, mean, difference, level.w, level.hx, level.hy, spare, J)
+        theta = c[level.theta + channel]
+        tensor.motion_tensor(constancy, reference, mean, difference, level.w, level.hx, level.hy, theta, spare, J)
 
 
 @step
@@ -145,17 +146,18 @@ def solve(c, m, shared, levels, k, a_smooth):
     J = tensors.reshape(shared.channels, 2, 6, level.h + 4, level.n)
     start, flow = two_pairs(m, level.start, level), two_pairs(m, level.flow, level)
     neighbours, system = pair(c, level.neighbours, level), stacks(m, shared.system, 5, level)
-    omega, iterations, lag = shared.omega, shared.iterations, shared.lag
+    omega, iterations, lag, spare = shared.omega, shared.iterations, shared.lag, pair(m, shared.spare, level)
     if a_smooth is None:
         relax.solve(
-            J, weights, start, shared.a_data, neighbours, level.wx, level.wy, omega, iterations, lag, system, flow
-        )
+            J, weights, start, shared.a_data, level.w, neighbours, level.wx, level.wy, omega, iterations, lag, spare,
+            system, flow,
+        )  # fmt: skip
     else:
         grid = level.w, level.wx, level.wy, level.hx, level.hy
         edges, sums = stacks(m, shared.edges, 4, level), pair(m, shared.sums, level)
         relax.solve_edges(
             J, weights, start, shared.a_data, grid, a_smooth, neighbours, omega, iterations, lag, edges, sums,
-            system, flow,
+            spare, system, flow,
         )  # fmt: skip
 
 

@@ -1,7 +1,6 @@
-// The motion tensor J of a level, (n, C, 6, h, w), from the mean f and the difference t, (n, C, h, w): twin of
-// tensor.py, where the constraints are written down. z counts frames and channels together.
+// The motion tensor J of a level, (n, C, 6, h, w), from the reference (C, h, w) or the mean f (n, C, h, w), and the
+// difference t: twin of tensor.py, where the constraints are written down. z counts frames and channels together.
 
-#define THETA 1e-6f           // keeps the normalisation finite where the image is flat
 #define CENSUS_SOFTNESS 0.05f // grey-value step at which a census sign is half decided
 
 // J11, J12, J22, J13, J23, J33 of one pixel
@@ -33,10 +32,12 @@ __device__ inline float pixel(const float *image, int y, int x, int h, int w) {
     return image[nearest(y, h) * w + nearest(x, w)];
 }
 
-extern "C" __global__ void gradient_tensor(const float *f, const float *t, float hx, float hy, int h, int w, float *J) {
+extern "C" __global__ void gradient_tensor(const float *reference, const float *t, const float *thetas, int channels,
+                                           float hx, float hy, int h, int w, float *J) {
     PIXEL(w, h);
     const int plane = h * w;
-    f += z * plane;
+    const float *f = reference + (z % channels) * plane;
+    const float theta = thetas[z % channels];
     t += z * plane;
     const float middle = f[y * w + x];
     const float fxx = 0.25f / (hx * hx) * (pixel(f, y, x - 2, h, w) - 2 * middle + pixel(f, y, x + 2, h, w));
@@ -46,8 +47,8 @@ extern "C" __global__ void gradient_tensor(const float *f, const float *t, float
     const float tx = 0.5f / hx * (pixel(t, y, x + 1, h, w) - pixel(t, y, x - 1, h, w));
     const float ty = 0.5f / hy * (pixel(t, y + 1, x, h, w) - pixel(t, y - 1, x, h, w));
     Tensor sum = {0, 0, 0, 0, 0, 0};
-    add(sum, 1 / (fxx * fxx + fxy * fxy + THETA), fxx, fxy, tx);
-    add(sum, 1 / (fxy * fxy + fyy * fyy + THETA), fxy, fyy, ty);
+    add(sum, 1 / (fxx * fxx + fxy * fxy + theta), fxx, fxy, tx);
+    add(sum, 1 / (fxy * fxy + fyy * fyy + theta), fxy, fyy, ty);
     store(sum, J + z * 6 * plane + y * w + x, plane);
 }
 

@@ -1,13 +1,18 @@
 """The motion tensor J of a level: how the difference image constrains the flow's increment at each pixel.
 
 A constraint gx du + gy dv + gt = 0 contributes (gx, gy, gt)^T (gx, gy, gt). J keeps the six different entries of the
-symmetric 3 x 3 tensor in the order J11, J12, J22, J13, J23, J33. With f the mean of the reference and the warped frame,
-t their difference, and derivatives by central differences in full-resolution pixels:
+symmetric 3 x 3 tensor in the order J11, J12, J22, J13, J23, J33. With t the difference of the warped frame and the
+reference, f the reference for gc and the mean of both for gray and cs, and derivatives by central differences in
+full-resolution pixels:
 
     gradient constancy (gc)    fxx du + fxy dv + tx = 0 and fxy du + fyy dv + ty = 0,
-                               each divided by its squared gradient + 1e-6
+                               each divided by its squared gradient + theta
     grey-value constancy (gray)  fx du + fy dv + t = 0, not normalised
     smoothed census (cs)       the grey-value tensor of eight signatures, averaged
+
+theta is a few times the level's mean squared gradient of that kind in the reference (`flatness`): the smaller it is,
+the more pixels count alike, the flat ones that show nothing but noise too. The frame's noise has no part in f, where it
+would look like structure and pull the flow to zero.
 
 Brox, Bruhn, Papenberg, Weickert, ECCV 2004 (gradient constancy); Zimmer, Bruhn, Weickert, IJCV 93 (2011)
 (normalisation); Hafner, Demetz, Weickert, SSVM 2013 (census).
@@ -21,13 +26,14 @@ from .layout import LINE, replicate_border
 GC, GRAY, CS = 0, 1, 2
 J11, J12, J22, J13, J23, J33 = range(6)
 _F, _N = np.float32, np.uint64
-THETA = _F(1e-6)  # keeps the normalisation finite where the image is flat
+FLATNESS = 3.0  # theta, in units of the reference's mean squared gradient
+LEAST_FLATNESS = 1e-20  # keeps the normalisation finite where the reference is constant
 NEIGHBOURS = tuple((dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx)
 CENSUS_SOFTNESS = _F(0.05)  # grey-value step, in units of the reference's range, at which a census sign is half decided
 
 
 @inlined
-def _gradient_row(f, t_other, y, s, axx, ayy, axy, ax, ay, J):
+def _gradient_row(f, t_other, y, s, axx, ayy, axy, ax, ay, theta, J):
     for j in range(f.shape[1] - 2 * LINE):
         i, before, after = _N(j + LINE), _N(j + LINE - 1), _N(j + LINE + 1)
         left, right = _N(j + LINE - 1 + s), _N(j + LINE + s)
@@ -36,8 +42,8 @@ def _gradient_row(f, t_other, y, s, axx, ayy, axy, ax, ay, J):
         fxy = axy * (f[y + 1, right] - f[y + 1, left] - f[y - 1, right] + f[y - 1, left])
         tx = ax * (t_other[y, right] - t_other[y, left])
         ty = ay * (t_other[y + 1, i] - t_other[y - 1, i])
-        n1 = _F(1) / (fxx * fxx + fxy * fxy + THETA)
-        n2 = _F(1) / (fxy * fxy + fyy * fyy + THETA)
+        n1 = _F(1) / (fxx * fxx + fxy * fxy + theta)
+        n2 = _F(1) / (fxy * fxy + fyy * fyy + theta)
         J[J11, y, i] = n1 * fxx * fxx + n2 * fxy * fxy
         J[J12, y, i] = n1 * fxx * fxy + n2 * fxy * fyy
         J[J22, y, i] = n1 * fxy * fxy + n2 * fyy * fyy
@@ -47,13 +53,24 @@ def _gradient_row(f, t_other, y, s, axx, ayy, axy, ax, ay, J):
 
 
 @merged
-def gradient_tensor(f, t, hx, hy, J):
+def gradient_tensor(f, t, hx, hy, theta, J):
     """J (red, black) of (6, h + 4, n + 32), gradient constancy; f and t have their ghost cells filled."""
+    theta = _F(theta)
     axx, ayy = _F(0.25 / (hx * hx)), _F(0.25 / (hy * hy))
     axy, ax, ay = _F(0.25 / (hx * hy)), _F(0.5 / hx), _F(0.5 / hy)
     for y in range(2, f[0].shape[0] - 2):
-        _gradient_row(f[0], t[1], y, y & 1, axx, ayy, axy, ax, ay, J[0])
-        _gradient_row(f[1], t[0], y, 1 - (y & 1), axx, ayy, axy, ax, ay, J[1])
+        _gradient_row(f[0], t[1], y, y & 1, axx, ayy, axy, ax, ay, theta, J[0])
+        _gradient_row(f[1], t[0], y, 1 - (y & 1), axx, ayy, axy, ax, ay, theta, J[1])
+
+
+def flatness(image, hx, hy) -> float:
+    """theta for a level's reference, (h + 4, w + 4) with two replicated pixels around."""
+    f = np.asarray(image, np.float64)
+    middle = f[2:-2, 2:-2]
+    fxx = 0.25 / (hx * hx) * (f[2:-2, 4:] - 2 * middle + f[2:-2, :-4])
+    fyy = 0.25 / (hy * hy) * (f[4:, 2:-2] - 2 * middle + f[:-4, 2:-2])
+    fxy = 0.25 / (hx * hy) * (f[3:-1, 3:-1] - f[3:-1, 1:-3] - f[1:-3, 3:-1] + f[1:-3, 1:-3])
+    return max(FLATNESS * float(np.mean(0.5 * (fxx**2 + fyy**2) + fxy**2)), LEAST_FLATNESS)
 
 
 @inlined
@@ -116,13 +133,14 @@ def census_signature(f, t, w, dy, dx, mean, difference):
 
 
 @merged
-def motion_tensor(constancy, f, t, w, hx, hy, spare, J):
-    """Fill J of one channel from the mean f and the difference t of a level of width w; `spare` is two pairs.
+def motion_tensor(constancy, reference, f, t, w, hx, hy, theta, spare, J):
+    """Fill J of one channel of a level of width w, from the reference, and the frame's mean f with it and difference t
+    to it; `spare` is two pairs.
 
     `constancy` is None for gradient constancy, else GRAY or CS.
     """
     if constancy is None:
-        gradient_tensor(f, t, hx, hy, J)
+        gradient_tensor(reference, t, hx, hy, theta, J)
     elif constancy == GRAY:
         gray_tensor(f, t, hx, hy, True, 1.0, J)
     else:
