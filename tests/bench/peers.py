@@ -15,7 +15,8 @@ from .report import BENCH, ROOT
 PINS = {
     "pyflowreg": ("pyflowreg==0.1.0a9", "numba==0.68.1", "numpy==2.4.6"),
     "opencv": ("opencv-python-headless==5.0.0.93", "numpy==2.4.6"),
-    "suite2p": ("suite2p==1.1.0", "torch==2.13.0", "torchvision==0.28.0", "numpy==2.4.6"),  # large: --without suite2p
+    # large: --without suite2p. === leaves out other builds of torch, which torchvision would not go with
+    "suite2p": ("suite2p==1.1.0", "torch===2.13.0", "torchvision==0.28.0", "numpy==2.4.6"),
 }
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
