@@ -315,7 +315,7 @@ class CupyBackend:
             sweeps = min(params.update_lag, params.iterations - done)
             self._sweep(kind, shape, n, (S, *weights, self.plan.omega), sweeps, solved)
         launch(f"once_more{kind}", shape, n, *weights, solved, *shape, S)
-        self._sweep(kind, shape, n, (S, *weights, self.plan.omega), params.iterations, solved)
+        self._sweep(kind, shape, n, (S, *weights, self.plan.omega), params.iterations // 2, solved)
 
     def _sweep(self, kind, shape, n, system, sweeps, solved) -> None:
         cells = shape[0], (shape[1] + 1) // 2

@@ -15,7 +15,7 @@ more, as data for itself: with A = sum_k weight_k psi_d' J_k and the same weight
 
     A (U' - U)  +  sum over neighbours n of  w_n (U'_c - U'_c,n) = 0
 
-is relaxed for as many sweeps (iterated Tikhonov regularisation, with the filter once more instead of its residual).
+is relaxed for half as many sweeps: Tikhonov regularisation iterated, where usual iteration filters what was left over.
 Where A is the same all over, U' minimises an energy with the Laplacian of the flow beside its gradient.
 
 Neighbours outside the image have no term, which is the natural (Neumann) boundary: their ghost cells stay zero and do
@@ -167,14 +167,14 @@ def _copy(source, target):
 
 @merged
 def solve(J, weights, start, a_data, w, neighbours, wx, wy, omega, iterations, lag, spare, S, flow):
-    """Flow from `start`, quadratic smoothness (a_smooth = 1): `lag` sweeps after each renewal of the system, then as
-    many as before with the flow as data."""
+    """Flow from `start`, quadratic smoothness (a_smooth = 1): `lag` sweeps after each renewal of the system, then
+    half as many with the flow as data."""
     _copy(start, flow)
     for done in range(0, iterations, lag):
         renew_system(J, weights, start, flow, a_data, w, neighbours, done > 0, spare, S)
         sweep(S, wx, wy, omega, min(lag, iterations - done), flow)
     once_more(neighbours, wx, wy, flow, S)
-    sweep(S, wx, wy, omega, iterations, flow)
+    sweep(S, wx, wy, omega, iterations // 2, flow)
 
 
 @inlined
@@ -291,4 +291,4 @@ def solve_edges(
         renew_system(J, weights, start, flow, a_data, w, neighbours, done > 0, spare, S)
         sweep_edges(S, E, omega, min(lag, iterations - done), flow)
     once_more_edges(E, neighbours, flow, S)
-    sweep_edges(S, E, omega, iterations, flow)
+    sweep_edges(S, E, omega, iterations // 2, flow)
