@@ -69,8 +69,10 @@ def compensation_mb(
     if gpu:
         frame += 9 * pixels
     in_flight = min(5 * batch, recording.frames) * frame
-    # before that 16 frames with their flow, and 4 to 16 simulated ones, see `lib.flow.calibrate`
+    # before that 16 frames with their flow, and 4 to 16 simulated ones, see `lib.flow.calibrate`; positions and samples
+    # of the one that a thread is making
     calibration = pixels * (16 * (12 + 6 * channels) + min(max(5 * 2**19 / pixels, 4), 16) * (12 + 4 * channels))
+    calibration += threads * pixels * (44 + 16 * channels)
     data = 1.2 * (threads * workspace + reference + max(in_flight, calibration)) / 1e6
     return _grown(base_mb(recording) + GPU_MB * gpu + data, attempt)
 
