@@ -5,7 +5,7 @@ import shlex
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -76,16 +76,18 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen:
 @contextmanager
 def stopped(run):
     """Hold a run, and what it has started, for a while."""
-    held = [psutil.Process(run.pid)]
-    held[0].suspend()  # it starts nothing more
-    held += held[0].children(recursive=True)
-    try:
-        for process in held[1:]:
+    first = psutil.Process(run.pid)
+    first.suspend()  # it starts nothing more
+    held = [first, *first.children(recursive=True)]
+    for process in held[1:]:
+        with suppress(psutil.NoSuchProcess):  # it had just ended
             process.suspend()
+    try:
         yield
     finally:
         for process in held:
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def test_second_run(fresh, tmp_path):
