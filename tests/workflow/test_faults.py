@@ -64,8 +64,9 @@ def test_read_only_results(fresh):
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    call = command("--configfile", f"{folder}/session.yaml", "--cores", "1", *arguments)
     return subprocess.Popen(
-        command("--configfile", f"{folder}/session.yaml", "--cores", "1", *arguments),
+        ["env", "--default-signal=INT", *call],  # a shell has what it starts in the background ignore it
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
