@@ -160,7 +160,7 @@ def solve(tensors, weights, start, alpha, hx, hy, a_data, a_smooth, iterations, 
     flow = start.copy()
     exists = neighbours(np.ones((h, w)))
     square = np.array([hx**2, hx**2, hy**2, hy**2])[:, None, None]
-    base = np.array([alpha[0], alpha[0], alpha[1], alpha[1]])[:, None, None] / square
+    base = (2**0.5 - 1) * np.array([alpha[0], alpha[0], alpha[1], alpha[1]])[:, None, None] / square
 
     def sweeps(count):
         for _ in range(count):

@@ -19,13 +19,13 @@ from .known_motion import Simulated, broken_up, residual, simulated
 from .motion import Basis, random_coefficients, true_sizes
 from .params import FlowParams
 
-SAFE_ALPHA = 32.0, 5.0  # along x and y: good enough on most recordings, and shows fine jitter of the scan
+SAFE_ALPHA = 72.0, 12.0  # along x and y: good enough on most recordings, and shows fine jitter of the scan
 SAFE_LEVEL = 4  # finest level for residuals and motion, whatever the preset
 FRAMES = 16  # of the recording, at most
 PIXELS = 6 * 512**2  # of all simulated frames together;
 MORE_PIXELS = 10 * 512**2  # where the finest level is coarse, and the time goes into making the frames;
 COUNTS = 4, 16  # but no fewer and no more frames than these
-START = 12.0  # the first alpha tried; from there by factors of two,
+START = 24.0  # the first alpha tried; from there by factors of two,
 ENOUGH = 1.3  # in both directions until the error is so many times the smallest,
 LIMITS = 0.01, 1e5  # or so far
 RATIOS = (0.5,), (2.0, 4.0, 8.0, 16.0, 32.0)  # alpha_x : alpha_y, beside 1, as long as they help

@@ -27,6 +27,7 @@ from .tensor import CS, GC, GRAY
 SMALLEST_SIDE = 10  # pixels: the pyramid ends above it
 RIGID_SIDE = 64  # pixels: the rigid start is found on the finest level whose sides are within it
 EMPTY = 1e-5  # of the values: what a reference spans through rounding alone
+TWICE = 2**0.5 - 1  # of alpha: a flow that is smoothed twice loses as much at the wave length that once would halve
 FAR = 1e6  # times what the reference spans: frames are clipped there, so that squares of squares stay finite
 
 
@@ -113,7 +114,7 @@ def make_plan(reference: np.ndarray, params: FlowParams) -> Plan:
 
 def _smoothness(params: FlowParams, k: int, number: int, hx: float, hy: float) -> tuple[float, float]:
     """Weights of a neighbour along x and y on the k-th level from the finest one, whose number is `number`."""
-    scale = 1.0 if k == 0 else params.eta ** (-number / 2)
+    scale = TWICE * (1.0 if k == 0 else params.eta ** (-number / 2))
     ax, ay = params.alpha_xy
     return scale * ax / hx**2, scale * ay / hy**2
 

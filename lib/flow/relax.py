@@ -16,7 +16,8 @@ more, as data for itself: with A = sum_k weight_k psi_d' J_k and the same weight
     A (U' - U)  +  sum over neighbours n of  w_n (U'_c - U'_c,n) = 0
 
 is relaxed for half as many sweeps: Tikhonov regularisation iterated, where usual iteration filters what was left over.
-Where A is the same all over, U' minimises an energy with the Laplacian of the flow beside its gradient.
+Where A is the same all over, U' minimises an energy with the Laplacian of the flow beside its gradient. The weights are
+smaller than those of a flow that goes through once (`estimator.TWICE`), so that alpha keeps its meaning.
 
 Neighbours outside the image have no term, which is the natural (Neumann) boundary: their ghost cells stay zero and do
 not count in the diagonal. Cells without a pixel get zero coefficients and stay zero.
