@@ -96,7 +96,7 @@ def compiled_elsewhere(*, constancy_assumption: str, a_smooth: float) -> None:
     with compiling():
         mark = _mark(kind)
         if not mark.exists():
-            log.info("Compiling the kernels, once for this version and kind of processor: some 30 seconds")
+            log.info("Compiling the kernels, once for this version and kind of processor: some 20 seconds")
             terms = json.dumps({"constancy_assumption": constancy_assumption, "a_smooth": float(a_smooth)})
             here = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
             done = subprocess.run(

@@ -119,7 +119,7 @@ def renew_system(J, weights, start, flow, a_data, w, neighbours, moved, spare, S
                 _invert_row(neighbours[1], S[1], y)
 
 
-@merged
+@kernel
 def sweep(S, wx, wy, omega, sweeps, flow):
     """`sweeps` red-black sweeps with the neighbour weights wx, wy (alpha / h^2 per axis) everywhere.
 
