@@ -2,10 +2,11 @@
 
 Some frames are registered to the reference with a safe smoothness. What remains of them, noise and activity of the
 recording itself, is put onto the reference warped by known random motion of the recording's own size; on these frames
-the true error is known, and the smoothness with the smallest one is taken.
+the true error is known, and the smoothness with the smallest one is taken. This is done twice: with the smoothness that
+the first round takes, at a coarse level, the second sees more of the motion and leaves less of it in what remains.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from lib.outliers import displaced, unlike
 from .backend import Backend
 from .estimator import FlowEstimator
 from .known_motion import Simulated, broken_up, residual, simulated
-from .motion import Basis, random_coefficients, true_sizes
+from .motion import Basis, random_motion, true_sizes
 from .params import FlowParams
 
 SAFE_ALPHA = 72.0, 12.0  # along x and y: good enough on most recordings, and shows fine jitter of the scan
@@ -25,7 +26,7 @@ FRAMES = 16  # of the recording, at most
 PIXELS = 6 * 512**2  # of all simulated frames together;
 MORE_PIXELS = 10 * 512**2  # where the finest level is coarse, and the time goes into making the frames;
 COUNTS = 4, 16  # but no fewer and no more frames than these
-START = 24.0  # the first alpha tried; from there by factors of two,
+START = 24.0  # the first alpha tried, in the first round; from there by factors of two,
 ENOUGH = 1.3  # in both directions until the error is so many times the smallest,
 LIMITS = 0.01, 1e5  # or so far
 RATIOS = (0.5,), (2.0, 4.0, 8.0, 16.0, 32.0)  # alpha_x : alpha_y, beside 1, as long as they help
@@ -101,37 +102,75 @@ def calibrate(
     frames = frames[np.unique(np.linspace(0, len(frames) - 1, FRAMES).round().astype(int))]
     if not np.isfinite(frames).all():
         raise ValueError("frames hold NaN or Inf; expected finite intensities")
-    safe = replace(params, alpha=SAFE_ALPHA, min_level=SAFE_LEVEL)
+    span = float(np.ptp(reference)) or 1.0
+    frames = [frame for frame in frames if max(abs(float(frame.min())), abs(float(frame.max()))) < EXTREME * span]
+    shape, safe = reference.shape[:2], replace(params, alpha=SAFE_ALPHA, min_level=SAFE_LEVEL)
+    few, many = (int(np.clip(pixels // np.prod(shape), *COUNTS)) for pixels in (PIXELS, MORE_PIXELS))
     with ThreadPoolExecutor(threads) as pool:
-        estimator = FlowEstimator(reference, safe, backend)
-        span = float(np.ptp(reference)) or 1.0
-        frames = [frame for frame in frames if max(abs(float(frame.min())), abs(float(frame.max()))) < EXTREME * span]
-        flows = _flows(estimator, frames, pool)
-        pairs = list(pool.map(lambda frame, flow: residual(reference, frame, flow), frames, flows))
-        rest, likeness = zip(*pairs, strict=True) if pairs else ((), ())
-        if note := _no_use(reference, rest, likeness):
+        estimator, basis = FlowEstimator(reference, safe, backend), Basis.of(shape, SAFE_ALPHA)
+        simulator = _Simulator(reference, np.random.default_rng(seed), pool)
+        seen, likeness = simulator.learn(frames, estimator, basis)
+        if note := _no_use(reference, simulator.rest, likeness):
             return Calibration(replace(params, alpha=SAFE_ALPHA) if choose else params, None, (), {}, note)
-        belong = ~unlike(np.array(likeness))
-        belong &= ~displaced(np.array([flow.mean((0, 1)) for flow in flows]), reference.shape, among=belong)
-        flows = [flow for flow, use in zip(flows, belong, strict=True) if use]
-        rest = [one for one, use in zip(rest, belong, strict=True) if use]
-        rng, basis = np.random.default_rng(seed), Basis.of(reference.shape[:2])
-        measured = np.stack([basis.analyse(flow) for flow in flows])
-        few, many = (int(np.clip(p // np.prod(reference.shape[:2]), *COUNTS)) for p in (PIXELS, MORE_PIXELS))
+        belong = ~unlike(likeness)
+        belong &= ~displaced(seen[..., 0], shape, among=belong)
+        seen, frames = seen[belong], [frame for frame, use in zip(frames, belong, strict=True) if use]
+        simulator.rest = [rest for rest, use in zip(simulator.rest, belong, strict=True) if use]
+        motion = _true_motion(estimator, basis, seen, simulator.frames(basis, seen, few), pool)
 
-        def simulate(motion, count) -> list[Simulated]:
-            """Frames with motion like `motion`."""
-            seeds = rng.integers(2**63, size=count)
-            inverse = [basis.synthesise(one) for one in random_coefficients(motion, count, rng)]
-            rests = [rest[i * max(len(rest), count) // count % len(rest)] for i in range(count)]
-            return list(pool.map(lambda r, w, s: simulated(reference, broken_up(r, s), w), rests, inverse, seeds))
+        trial = simulator.frames(basis, motion, few)
+        alpha, _ = _search(estimator, trial, START, pool)
+        estimator, basis = estimator.with_alpha(alpha), Basis.of(shape, alpha)
+        seen, _ = simulator.learn(frames, estimator, basis)
+        motion = _true_motion(estimator, basis, seen, trial, pool)
 
-        trial = simulate(measured, few)
-        known = np.stack([basis.analyse(one.flow) for one in trial])
-        found = np.stack([basis.analyse(flow) for flow in _flows(estimator, [one.frame for one in trial], pool)])
-        motion = measured * true_sizes(basis, measured, known, found)
-        frames = simulate(motion, many if params.finest_level >= SAFE_LEVEL else few)
-        return _search(reference, frames, params, choose, pool, _summary(motion, basis), backend)
+        estimator = FlowEstimator(reference, params, backend)
+        trial = simulator.frames(basis, motion, many if params.finest_level >= SAFE_LEVEL else few)
+        if choose:
+            alpha, curve = _search(estimator, trial, float(np.sqrt(alpha[0] * alpha[1])), pool)
+        else:
+            ax, ay = alpha = params.alpha_xy
+            curve = {(float(np.sqrt(ax * ay)), float(ax / ay)): _mean_error(estimator, trial, pool)}
+    return Calibration(
+        replace(params, alpha=alpha) if choose else params,
+        min(curve.values()),
+        tuple({"alpha": a, "ratio": r, "epe": epe} for (a, r), epe in sorted(curve.items())),
+        _summary(motion, basis),
+    )
+
+
+class _Simulator:
+    """Makes frames with known motion of a reference (H, W[, C]) and of what was learned from a recording's frames."""
+
+    def __init__(self, reference: np.ndarray, rng: np.random.Generator, pool: ThreadPoolExecutor):
+        self.reference, self.rng, self.pool = reference, rng, pool
+        self.rest: list[np.ndarray] = []  # what each frame shows beside the reference
+
+    def learn(self, frames, estimator: FlowEstimator, basis: Basis) -> tuple[np.ndarray, np.ndarray]:
+        """Register frames and keep what they show beside the reference; return their motion (T, 2, K), how alike."""
+        flows = _flows(estimator, frames, self.pool)
+        pairs = list(self.pool.map(lambda frame, flow: residual(self.reference, frame, flow), frames, flows))
+        self.rest = [rest for rest, _ in pairs]
+        motion = np.array([basis.analyse(flow) for flow in flows])
+        return motion, np.array([likeness for _, likeness in pairs])
+
+    def frames(self, basis: Basis, motion: np.ndarray, count: int) -> list[Simulated]:
+        """`count` frames with motion like `motion` (T, 2, K)."""
+        seeds = self.rng.integers(2**63, size=count)
+        inverse = [basis.synthesise(one) for one in random_motion(basis, motion, count, self.rng)]
+        rest = [self.rest[i * max(len(self.rest), count) // count % len(self.rest)] for i in range(count)]
+
+        def one(rest, seed, w):
+            return simulated(self.reference, broken_up(rest, seed), w)
+
+        return list(self.pool.map(one, rest, seeds, inverse))
+
+
+def _true_motion(estimator, basis, seen: np.ndarray, trial: list[Simulated], pool) -> np.ndarray:
+    """The motion (T, 2, K) of which `seen` was found; what is lost and added shows on frames whose flow is known."""
+    found = _flows(estimator, [one.frame for one in trial], pool)
+    known, found = (np.stack([basis.analyse(w) for w in some]) for some in ((one.flow for one in trial), found))
+    return seen * true_sizes(basis, seen, known, found)
 
 
 def _flows(estimator: FlowEstimator, frames, pool) -> list[np.ndarray]:
@@ -140,7 +179,7 @@ def _flows(estimator: FlowEstimator, frames, pool) -> list[np.ndarray]:
     return [flow for flows in pool.map(estimator.flows, parts) for flow in flows]
 
 
-def _no_use(reference: np.ndarray, rest: Sequence[np.ndarray], likeness: Sequence[float]) -> str | None:
+def _no_use(reference: np.ndarray, rest: Sequence[np.ndarray], likeness: np.ndarray) -> str | None:
     """Why nothing can be learned from these images, if that is so."""
     if not rest:
         return "no frame can be registered: their values are beyond what the reference lets expect"
@@ -167,32 +206,28 @@ def error(estimated: np.ndarray, true: np.ndarray) -> float:
     return float(np.sqrt(e[..., 0] ** 2 + e[..., 1] ** 2).mean(dtype=np.float64))
 
 
-def _search(reference, frames: list[Simulated], params: FlowParams, choose: bool, pool, motion, backend) -> Calibration:
-    """Try alpha by factors of two, then ratios, then alpha in between."""
+def _mean_error(estimator: FlowEstimator, trial: list[Simulated], pool) -> float:
+    """The error on frames whose flow is known, in pixels."""
+    flows = _flows(estimator, [one.frame for one in trial], pool)
+    return float(np.mean(list(pool.map(error, flows, (one.flow for one in trial)))))
+
+
+def _search(estimator: FlowEstimator, trial: list[Simulated], start: float, pool):
+    """Try alpha by factors of two, then ratios, then alpha in between; return the best, (x, y), and all errors."""
     tried: dict[tuple[float, float], float] = {}
-    estimator = FlowEstimator(reference, params, backend)
 
     def epe(alpha: float, ratio: float) -> float:
         key = float(alpha), float(ratio)
         if key not in tried:
-            flows = _flows(estimator.with_alpha(pair(*key)), [one.frame for one in frames], pool)
-            tried[key] = float(np.mean(list(pool.map(error, flows, (one.flow for one in frames)))))
+            tried[key] = _mean_error(estimator.with_alpha(pair(*key)), trial, pool)
         return tried[key]
 
     def best() -> tuple[float, float]:
         return min(tried, key=lambda key: (tried[key], key))
 
-    def try_all(points: Iterable[tuple[float, float]]) -> None:
-        for alpha, ratio in points:
-            epe(alpha, ratio)
-
-    if not choose:
-        ax, ay = params.alpha_xy
-        key = float(np.sqrt(ax * ay)), float(ax / ay)
-        return Calibration(params, epe(*key), (_point(*key, epe(*key)),), motion)
-    epe(START, 1.0)
+    epe(start, 1.0)
     for factor in (0.5, 2.0):
-        alpha = START * factor
+        alpha = start * factor
         while LIMITS[0] < alpha < LIMITS[1] and epe(alpha, 1.0) < ENOUGH * min(tried.values()):
             alpha *= factor
     alpha = best()[0]
@@ -201,14 +236,9 @@ def _search(reference, frames: list[Simulated], params: FlowParams, choose: bool
             if epe(alpha, ratio) > min(tried.values()):
                 break
     alpha, ratio = best()
-    try_all([(alpha * 2**-0.5, ratio), (alpha * 2**0.5, ratio)])
-    key = best()
-    curve = tuple(_point(*key, epe) for key, epe in sorted(tried.items()))
-    return Calibration(replace(params, alpha=pair(*key)), tried[key], curve, motion)
-
-
-def _point(alpha: float, ratio: float, epe: float) -> dict[str, float]:
-    return {"alpha": alpha, "ratio": ratio, "epe": epe}
+    for finer in (alpha * 2**-0.5, alpha * 2**0.5):
+        epe(finer, ratio)
+    return pair(*best()), tried
 
 
 def _summary(coefficients: np.ndarray, basis: Basis) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 from .jit import kernel
 from .measure import correlation
@@ -11,7 +11,8 @@ from .register import interpolate
 
 _F = np.float32
 INVERSION_STEPS = 6
-PATCH = 4.0  # pixels: standard deviation of the filter that makes patches of one sign
+PATCH = 4.0  # pixels: standard deviation of the filter that makes patches
+ACTIVE = 3.0  # standard errors: a patch that differs more from the reference is no noise
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,27 @@ def residual(reference: np.ndarray, frame: np.ndarray, flow: np.ndarray) -> tupl
     return seen - expected, correlation(seen, expected, np.ones(flow.shape[:2], bool))
 
 
+def activity(rest: np.ndarray) -> np.ndarray:
+    """The part of a residual (H, W[, C]) that is activity: patches that are brighter or darker as a whole."""
+    part = np.zeros_like(rest)
+    for c in np.ndindex(rest.shape[2:]):
+        one = rest[..., *c]
+        mean, power = gaussian_filter(one, PATCH), uniform_filter(one * one, int(8 * PATCH))
+        doubt = np.sqrt(np.maximum(power, 0) / (4 * np.pi * PATCH**2))  # of the mean, were it white noise
+        part[..., *c] = np.where(np.abs(mean) > ACTIVE * doubt, mean, 0)
+    return part
+
+
 def broken_up(rest: np.ndarray, seed: int) -> np.ndarray:
-    """What remained of a frame, with random signs of small patches.
+    """A residual (H, W[, C]) with random signs of small patches, but for its activity.
 
     The flow that left it has followed the noise a little, and not all of the motion. What that left behind is the same
-    all over a place in the image; the patches are smaller.
+    all over a place in the image; the patches are smaller. A cell that lights up keeps its sign: half of it dark would
+    look like motion.
     """
     patches = gaussian_filter(np.random.default_rng(seed).standard_normal(rest.shape[:2], np.float32), PATCH)
-    return rest * np.sign(patches).reshape(patches.shape + (1,) * (rest.ndim - 2))
+    active = activity(rest)
+    return active + (rest - active) * np.sign(patches).reshape(patches.shape + (1,) * (rest.ndim - 2))
 
 
 def simulated(reference: np.ndarray, rest: np.ndarray, inverse: np.ndarray) -> Simulated:

@@ -11,8 +11,7 @@ import numpy as np
 MODES = 6  # cosines per axis for what varies along x
 ROWS = 96  # cosines for what varies along y alone, at most
 BAND = 1.35  # modes are pooled in bands, each so much wider than what is below it
-OBSERVED = 0.12  # a mode of which less than this part is found says little about its true size
-CLEAR = 2.5  # standard errors: what stands out less from the noise is none, or noise would add up to motion
+OBSERVED = 0.15  # a mode of which less than this part is found says little about its true size
 
 
 def cosines(size: int, count: int) -> np.ndarray:
@@ -24,7 +23,7 @@ def cosines(size: int, count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Basis:
-    """The modes of frames of one size."""
+    """The modes of frames of one size, those in bands that a smoothness alpha (x, y) damps alike."""
 
     y: np.ndarray  # (rows, H)
     x: np.ndarray  # (modes, W)
@@ -32,7 +31,7 @@ class Basis:
     band: np.ndarray  # (number in use,) int: which modes are pooled
 
     @classmethod
-    def of(cls, shape: tuple[int, int]) -> "Basis":
+    def of(cls, shape: tuple[int, int], alpha: tuple[float, float] = (1.0, 1.0)) -> "Basis":
         """The modes for frames (H, W)."""
         h, w = shape
         rows, columns = min(ROWS, h // 2), min(MODES, w // 2)
@@ -41,7 +40,9 @@ class Basis:
         kept[:MODES] = True
         ky, kx = np.nonzero(kept)
         # the shift apart, then modes along y alone, then the others
-        fine = np.floor(np.log(np.maximum(np.hypot(ky, kx), 1)) / np.log(BAND)).astype(int)
+        unit = np.sqrt(alpha) / (w, h)
+        steepness = np.hypot(unit[0] * kx, unit[1] * ky) / unit.min()  # the smoothness term of a mode is its square
+        fine = np.floor(np.log(np.maximum(steepness, 1)) / np.log(BAND)).astype(int)
         band = np.where((ky == 0) & (kx == 0), 0, np.where(kx == 0, 1 + fine, 1001 + fine))
         return cls(cosines(h, rows), cosines(w, columns), kept, np.unique(band, return_inverse=True)[1])
 
@@ -81,24 +82,21 @@ def true_sizes(basis: Basis, measured: np.ndarray, known: np.ndarray, found: np.
     known, found : ndarray (M, 2, K)
         Put into simulated frames, and found in them by the same method.
     """
-    power = basis.pooled((known**2).mean(0))
-    gain = basis.pooled((known * found).mean(0)) / np.maximum(power, 1e-12)
-    gain = np.clip(gain, OBSERVED, 1.2)
+    both = basis.pooled((known * found).mean(0)).sum(0), basis.pooled((known**2).mean(0)).sum(0)  # u and v
+    gain = np.clip(both[0] / np.maximum(both[1], 1e-12), OBSERVED, 1.2)
     noise = basis.pooled(((found - gain * known) ** 2).mean(0))
     seen = basis.pooled((measured**2).mean(0))
-    count = np.bincount(basis.band)[basis.band]
-    doubt = noise * np.sqrt(2 / count * (1 / len(measured) + 1 / len(known)))  # variances of as many normal values
-    true = np.where(seen - noise > CLEAR * doubt, seen - noise, 0) / gain**2
+    true = np.maximum(seen - noise, 0) / gain**2
     size = np.sqrt(true / np.maximum(seen, 1e-12))
     size[:, basis.band == 0] = 1
     return size
 
 
-def random_coefficients(measured: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` sets (count, 2, K) of coefficients: those of measured ones (T, 2, K) with random signs.
+def random_motion(basis: Basis, measured: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` sets (count, 2, K) of coefficients: measured ones (T, 2, K), mirrored and turned round at random.
 
-    Every mode keeps its sizes, and so also how they go together: frames that move much stay frames that move much. Of
-    fewer sets than measured ones, there is one from every part of the range from still to moving.
+    So motion keeps its shape, also towards the border, and frames that move much stay frames that move much. Of fewer
+    sets than measured ones, there is one from every part of the range from still to moving.
     """
     if count < len(measured):
         order = rng.permutation(len(measured))
@@ -107,4 +105,6 @@ def random_coefficients(measured: np.ndarray, count: int, rng: np.random.Generat
         order = rng.permutation(order[np.argsort(deformed, kind="stable")][part])
     else:
         order = np.concatenate([rng.permutation(len(measured)) for _ in range(-(-count // len(measured)))])[:count]
-    return measured[order] * rng.choice((-1.0, 1.0), (count, *measured.shape[1:]))
+    ky, kx = np.nonzero(basis.kept)
+    turned, upside_down, left_right = rng.choice((-1.0, 1.0), (3, count, 2, 1))
+    return measured[order] * turned * np.where(ky % 2, upside_down, 1) * np.where(kx % 2, left_right, 1)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from lib.flow import SAFE_ALPHA, FlowEstimator, FlowParams, calibrate
-from lib.flow.motion import Basis, random_coefficients, true_sizes
+from lib.flow.motion import Basis, random_motion, true_sizes
 from lib.simulate import make_scene, simulate_recording
 
 SHAPE = (128, 144)
 FAST = FlowParams(quality="fast")
 
 
-def simulated(photons=30.0, frames=16, **motion):
-    return simulate_recording(make_scene(SHAPE, 4), frames=frames, seed=7, photons=photons, **motion)
+def simulated(photons=30.0, frames=16, shape=SHAPE, **motion):
+    return simulate_recording(make_scene(shape, 4), frames=frames, seed=7, photons=photons, **motion)
 
 
 @pytest.fixture(scope="module")
@@ -32,26 +32,35 @@ def true_error(recording, params):
 
 @pytest.mark.parametrize("quality", ["fast", "balanced"])
 @pytest.mark.parametrize(
-    "photons, motion", [(5.0, {}), (30.0, {}), (30.0, {"nonrigid": 0.5, "jitter": 0.1}), (100.0, {"jitter": 0.2})]
+    "photons, motion, tolerance",
+    [
+        (5.0, {}, 0.15),
+        # so small a frame does not show all of its motion: half of the jitter is finer than what can be found
+        (30.0, {}, 0.2),
+        (30.0, {"nonrigid": 0.5, "jitter": 0.1}, 0.2),
+        (100.0, {"jitter": 0.2}, 0.15),
+        (5.0, {"shape": (256, 240)}, 0.15),
+        (30.0, {"shape": (256, 240)}, 0.15),
+    ],
 )
-def test_chooses_and_predicts(quality, photons, motion):
+def test_chooses_and_predicts(quality, photons, motion, tolerance):
     recording = simulated(photons, **motion)
     params = FlowParams(quality=quality)
     found = calibrate(recording.clean, recording.movie, params)
     reached = true_error(recording, found.params)
     tried = {(p["alpha"], p["ratio"]): p["epe"] for p in found.curve}
     assert min(tried.values()) == found.predicted_epe
-    assert found.predicted_epe == pytest.approx(reached, rel=0.2)
+    assert found.predicted_epe == pytest.approx(reached, rel=tolerance)
     # what the true errors would have chosen, of those tried
     near = sorted(tried, key=tried.get)[:4]
-    assert reached < 1.15 * min(true_error(recording, replace(params, alpha=(a * r**0.5, a / r**0.5))) for a, r in near)
+    assert reached < 1.1 * min(true_error(recording, replace(params, alpha=(a * r**0.5, a / r**0.5))) for a, r in near)
     assert reached < 0.95 * true_error(recording, replace(params, alpha=1.5))
 
 
 def test_noise_asks_for_more_smoothness():
     recordings = [simulated(photons, jitter=0.0) for photons in (4.0, 400.0)]
     noisy, clean = (calibrate(r.clean, r.movie, FAST) for r in recordings)
-    assert np.prod(noisy.params.alpha_xy) > 1.4 * np.prod(clean.params.alpha_xy)
+    assert np.prod(noisy.params.alpha_xy) > 1.9 * np.prod(clean.params.alpha_xy)
     assert noisy.predicted_epe > clean.predicted_epe
 
 
@@ -116,12 +125,12 @@ def test_tiny_images(small):
 
 
 @pytest.mark.parametrize("normalization", ["joint", "separate"])
-def test_an_empty_channel_changes_little(small, normalization):
-    """With it the smoothness that shows the motion first weighs twice as much, so that not quite the same is seen."""
-    two = np.stack([small.movie, np.zeros_like(small.movie)], axis=-1)
-    reference = np.stack([small.clean, np.zeros_like(small.clean)], axis=-1)
+def test_an_empty_channel_changes_little(normalization):
+    one = simulated()
+    two = np.stack([one.movie, np.zeros_like(one.movie)], axis=-1)
+    reference = np.stack([one.clean, np.zeros_like(one.clean)], axis=-1)
     found = calibrate(reference, two, replace(FAST, channel_normalization=normalization))
-    assert found.predicted_epe == pytest.approx(calibrate(small.clean, small.movie, FAST).predicted_epe, rel=0.25)
+    assert found.predicted_epe == pytest.approx(calibrate(one.clean, one.movie, FAST).predicted_epe, rel=0.1)
 
 
 def test_wrong_input_is_named(small):
@@ -144,10 +153,34 @@ def test_noise_is_taken_out_of_measured_motion_and_what_was_missed_is_added():
     rng, basis = np.random.default_rng(0), Basis.of((64, 64))
     count = basis.band.size
     size = np.where(basis.band < basis.band.max() // 2, 1.0, 0.0)
-    true = random_coefficients(size * rng.normal(size=(400, 2, count)), 400, rng)
-    known = random_coefficients(rng.normal(size=(400, 2, count)), 400, rng)
+    true = random_motion(basis, size * rng.normal(size=(400, 2, count)), 400, rng)
+    known = random_motion(basis, rng.normal(size=(400, 2, count)), 400, rng)
     found, measured = (0.5 * c + 0.3 * rng.normal(size=c.shape) for c in (known, true))
     rms = np.sqrt(((measured * true_sizes(basis, measured, known, found)) ** 2).mean(0))
     moving = (size > 0) & (basis.band > 0)
     np.testing.assert_allclose(rms[:, moving], 1, atol=0.3)
     assert rms[:, moving].mean() == pytest.approx(1, abs=0.05) and (rms[:, size == 0] < 0.3).all()
+
+
+def test_random_motion_is_measured_motion_mirrored_or_turned_round():
+    rng, basis = np.random.default_rng(0), Basis.of((30, 40))
+    measured = rng.normal(size=(3, 2, basis.band.size))
+    made = random_motion(basis, measured, 12, rng)
+    assert len(np.unique(made.round(9), axis=0)) > 8
+    for one in made:
+        for c in (0, 1):
+            field = basis.synthesise(one)[..., c]
+            mirrored = [field, field[::-1], field[:, ::-1], field[::-1, ::-1]]
+            theirs = [sign * basis.synthesise(m)[..., c] for m in measured for sign in (1, -1)]
+            assert any(np.allclose(a, b, atol=1e-5) for a in mirrored for b in theirs)
+
+
+def test_modes_are_pooled_that_a_smoothness_damps_alike():
+    shape, alpha = (64, 96), (48.0, 3.0)
+    basis = Basis.of(shape, alpha)
+    ky, kx = np.nonzero(basis.kept)
+    damping = alpha[0] * (kx / shape[1]) ** 2 + alpha[1] * (ky / shape[0]) ** 2
+    for band in np.unique(basis.band):
+        same = basis.band == band
+        assert damping[same].max() <= 1.35**2 * damping[same].min()
+        assert len({x == 0 for x in kx[same]}) == 1  # what moves rows alone stays apart

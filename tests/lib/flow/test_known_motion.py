@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lib.flow import warp_frame
-from lib.flow.known_motion import broken_up, residual, simulated, still, undone
+from lib.flow.known_motion import activity, broken_up, residual, simulated, still, undone
 from lib.flow.motion import Basis
 from lib.simulate import make_scene, simulate_recording
 
@@ -62,9 +62,27 @@ def test_without_motion_the_residual_is_what_was_added(reference):
     np.testing.assert_allclose(rest, noise, atol=1e-3 * np.ptp(reference))
 
 
-def test_signs_are_broken_up_and_sizes_kept():
-    rest = np.full(SHAPE, 3.0, np.float32)
-    broken = broken_up(rest, seed=5)
-    assert set(np.unique(broken)) == {-3.0, 3.0}
-    assert abs(broken.mean()) < 1
-    np.testing.assert_array_equal(broken, broken_up(rest, seed=5))
+def test_signs_of_noise_are_broken_up_and_sizes_kept():
+    noise = np.random.default_rng(1).choice((-3.0, 3.0), SHAPE).astype(np.float32)
+    quiet = activity(noise) == 0
+    assert quiet.mean() > 0.95
+    broken = broken_up(noise, seed=5)
+    assert set(np.unique(broken[quiet])) == {-3.0, 3.0}
+    assert 0.4 < (broken == noise).mean() < 0.6
+    np.testing.assert_array_equal(broken, broken_up(noise, seed=5))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_activity_is_told_from_noise(channels):
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    cell = 40 * np.exp(-((y - 40) ** 2 + (x - 70) ** 2) / (2 * 6.0**2))
+    rest = np.stack(
+        [noise + sign * cell for sign, noise in zip((1, -1), rng.normal(0, 10, (2, *SHAPE)), strict=True)], -1
+    )
+    rest = rest.astype(np.float32) if channels == 2 else rest[..., 0].astype(np.float32)
+    found = activity(rest).reshape(*SHAPE, channels)
+    far = np.hypot(y - 40, x - 70) > 24
+    for c, sign in zip(range(channels), (1, -1), strict=False):
+        assert 20 < sign * found[40, 70, c] < 40
+        assert (found[far, c] == 0).mean() > 0.95
