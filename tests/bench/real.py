@@ -10,7 +10,7 @@ from scipy.ndimage import convolve, gaussian_filter
 from lib.compensation import read_smoothed
 from lib.flow import SAFE_ALPHA, Calibration, FlowEstimator, FlowParams, calibrate, correlation, warp_frame
 from lib.flow.calibration import SAFE_LEVEL
-from lib.flow.known_motion import residual, simulated
+from lib.flow.known_motion import broken_up, residual, simulated
 from lib.preparation import make_reference
 from lib.recording import open_recording
 from lib.simulate import invert, simulate_motion
@@ -32,11 +32,14 @@ PEERS = {
 }
 INNER = (slice(CUT, -CUT),) * 2
 
-KNOWN_COLUMNS = ("engine", "alpha x, y", "error, px", "predicted, px")
+KNOWN = "known", "known, signs"  # movies whose motion is known
+KNOWN_COLUMNS = ("engine", "alpha x, y", "error, px", "predicted, px", "alpha x, y", "error, px", "predicted, px")
 KNOWN_NOTE = (
     "{frames} frames made of the recording's reference, moved by known motion of the recording's own size (root mean "
     "square of shift {shift:.2f}, row jitter {rows:.2f}, deformation {deformation:.2f} px), and of what its frames "
-    "show beside the reference. Mean endpoint error, {cut} pixels of border left out. Ours: alpha auto on these "
+    "show beside the reference; in the last three columns with random signs of small patches of it. What they show "
+    "keeps motion that was not found and lacks noise that was followed, to the good of the method that registered "
+    "them, ours; the signs undo that. Mean endpoint error, {cut} pixels of border left out. Ours: alpha auto on these "
     "frames, and the error that it predicts. Peers at their defaults; suite2p non-rigid, with its block size."
 )
 REAL_COLUMNS = ("engine", "alpha x, y", "gradient, %", "correlation", "PSNR, dB", "halves differ, px")
@@ -68,8 +71,11 @@ def run(*, without: set[str], pythons: dict[str, Path], **_) -> list[str]:
     reference, motion = recording.reference, recording.calibration.motion
     rest = residuals(reference, recording.frames[:: FRAMES // KNOWN_FRAMES][:KNOWN_FRAMES])
     truth = known_motion(motion, reference.shape)
-    known = np.stack([simulated(reference, one, invert(w)).frame for one, w in zip(rest, truth, strict=True)])
-    images = {"known": known, "frames": recording.frames}
+    signed = [broken_up(one, seed) for seed, one in enumerate(rest)]
+    images = {"frames": recording.frames} | {
+        name: np.stack([simulated(reference, one, invert(w)).frame for one, w in zip(parts, truth, strict=True)])
+        for name, parts in zip(KNOWN, (rest, signed), strict=True)
+    }
     images |= {f"half {colour}": checkerboard(recording.frames, colour) for colour in (0, 1)}
     images = {
         name: np.clip(np.rint(movie), 0, np.iinfo(np.int16).max).astype(np.uint16) for name, movie in images.items()
@@ -77,24 +83,30 @@ def run(*, without: set[str], pythons: dict[str, Path], **_) -> list[str]:
     for name, array in (images | {"reference": reference}).items():
         np.save(data / f"{name}.npy", array)
 
-    known_rows = [("no correction", "", difference(truth, 0 * truth), "")]
+    known_rows = [("no correction", *["", difference(truth, 0 * truth), ""] * len(KNOWN))]
     real_rows = [("no correction", "", *judge(recording, np.zeros((FRAMES, *truth.shape[1:]), np.float32)), 0.0)]
     for engine in (OURS, *(peer for peer in PEERS if peer not in without)):
         with Worker(engine, interpreter(engine, pythons), data) as worker:
             for setting in PEERS.get(engine, [{"quality": preset} for preset in PRESETS]):
-                on_known, on_frames, predicted = setting, setting, ""
-                if engine == OURS:
-                    params = default_params(setting["quality"])
-                    found, of_frames = (calibrate(reference, images[name], params) for name in ("known", "frames"))
-                    on_known, on_frames = (setting | {"alpha": one.params.alpha_xy} for one in (found, of_frames))
-                    predicted = found.predicted_epe
-                flow = worker.flows("known", reference="reference", **on_known)
+
+                def settled(name, engine=engine, setting=setting) -> tuple[dict, float | str]:
+                    """The setting for a movie, and the error that it predicts."""
+                    if engine != OURS:
+                        return setting, ""
+                    found = calibrate(reference, images[name], default_params(setting["quality"]))
+                    return setting | {"alpha": found.params.alpha_xy}, found.predicted_epe
+
+                name, on_known = _name(engine, **setting), []
+                for movie in KNOWN:
+                    task, predicted = settled(movie)
+                    on_known += [_alpha(task), difference(worker.flows(movie, reference="reference", **task), truth)]
+                    on_known += [predicted]
+                known_rows.append((name, *on_known))
+                task, _ = settled("frames")
                 flows, *halves = (
-                    worker.flows(name, reference="reference", **on_frames) for name in ("frames", "half 0", "half 1")
+                    worker.flows(movie, reference="reference", **task) for movie in ("frames", "half 0", "half 1")
                 )
-                name = _name(engine, **setting)
-                known_rows.append((name, _alpha(on_known), difference(flow, truth), predicted))
-                real_rows.append((name, _alpha(on_frames), *judge(recording, flows), difference(*halves)))
+                real_rows.append((name, _alpha(task), *judge(recording, flows), difference(*halves)))
     plain = real_rows[0][2]
     real_rows = [(name, alpha, 100 * gradient / plain, *more) for name, alpha, gradient, *more in real_rows]
     known_note = KNOWN_NOTE.format(frames=KNOWN_FRAMES, cut=CUT, **motion)
