@@ -26,10 +26,10 @@ FRAMES = 16  # of the recording, at most
 PIXELS = 6 * 512**2  # of all simulated frames together;
 MORE_PIXELS = 10 * 512**2  # where the finest level is coarse, and the time goes into making the frames;
 COUNTS = 4, 16  # but no fewer and no more frames than these
-START = 24.0  # the first alpha tried, in the first round; from there by factors of two,
-ENOUGH = 1.3  # in both directions until the error is so many times the smallest,
+START = 24.0, 1.0  # the first alpha tried and its alpha_x : alpha_y, in the first round; from there by factors of two
+ENOUGH = 1.03, 1.3  # in both directions until the error is so many times the smallest, in the two rounds
 LIMITS = 0.01, 1e5  # or so far
-RATIOS = (0.5,), (2.0, 4.0, 8.0, 16.0, 32.0)  # alpha_x : alpha_y, beside 1, as long as they help
+RATIOS = 0.5, 32.0  # alpha_x : alpha_y, as long as the error falls
 EXTREME = 1e6  # times the reference's range: beyond it, no value of a frame makes sense
 RELATED = 0.02  # correlation with the reference that half of the registered frames reach
 BORDER = 24  # pixels, or a twentieth of the height if that is more: left out of errors
@@ -119,20 +119,20 @@ def calibrate(
         motion = _true_motion(estimator, basis, seen, simulator.frames(basis, seen, few), pool)
 
         trial = simulator.frames(basis, motion, few)
-        alpha, _ = _search(estimator, trial, START, pool)
-        estimator, basis = estimator.with_alpha(alpha), Basis.of(shape, alpha)
+        best, _ = _search(estimator, trial, START, ENOUGH[0], pool)
+        estimator, basis = estimator.with_alpha(pair(*best)), Basis.of(shape, pair(*best))
         seen, _ = simulator.learn(frames, estimator, basis)
         motion = _true_motion(estimator, basis, seen, trial, pool)
 
         estimator = FlowEstimator(reference, params, backend)
         trial = simulator.frames(basis, motion, many if params.finest_level >= SAFE_LEVEL else few)
         if choose:
-            alpha, curve = _search(estimator, trial, float(np.sqrt(alpha[0] * alpha[1])), pool)
+            best, curve = _search(estimator, trial, best, ENOUGH[1], pool)
         else:
-            ax, ay = alpha = params.alpha_xy
+            ax, ay = params.alpha_xy
             curve = {(float(np.sqrt(ax * ay)), float(ax / ay)): _mean_error(estimator, trial, pool)}
     return Calibration(
-        replace(params, alpha=alpha) if choose else params,
+        replace(params, alpha=pair(*best)) if choose else params,
         min(curve.values()),
         tuple({"alpha": a, "ratio": r, "epe": epe} for (a, r), epe in sorted(curve.items())),
         _summary(motion, basis),
@@ -212,33 +212,33 @@ def _mean_error(estimator: FlowEstimator, trial: list[Simulated], pool) -> float
     return float(np.mean(list(pool.map(error, flows, (one.flow for one in trial)))))
 
 
-def _search(estimator: FlowEstimator, trial: list[Simulated], start: float, pool):
-    """Try alpha by factors of two, then ratios, then alpha in between; return the best, (x, y), and all errors."""
+def _search(estimator: FlowEstimator, trial: list[Simulated], start: tuple[float, float], enough: float, pool):
+    """Try alpha by factors of two, then ratios, then alpha in between; the best, (alpha, ratio), and all errors."""
     tried: dict[tuple[float, float], float] = {}
 
     def epe(alpha: float, ratio: float) -> float:
-        key = float(alpha), float(ratio)
-        if key not in tried:
-            tried[key] = _mean_error(estimator.with_alpha(pair(*key)), trial, pool)
-        return tried[key]
+        if (alpha, ratio) not in tried:
+            tried[alpha, ratio] = _mean_error(estimator.with_alpha(pair(alpha, ratio)), trial, pool)
+        return tried[alpha, ratio]
 
     def best() -> tuple[float, float]:
         return min(tried, key=lambda key: (tried[key], key))
 
-    epe(start, 1.0)
+    alpha, ratio = start
+    epe(alpha, ratio)
     for factor in (0.5, 2.0):
-        alpha = start * factor
-        while LIMITS[0] < alpha < LIMITS[1] and epe(alpha, 1.0) < ENOUGH * min(tried.values()):
+        alpha = start[0] * factor
+        while LIMITS[0] < alpha < LIMITS[1] and epe(alpha, ratio) < enough * min(tried.values()):
             alpha *= factor
     alpha = best()[0]
-    for step in RATIOS:
-        for ratio in step:
-            if epe(alpha, ratio) > min(tried.values()):
-                break
+    for factor in (0.5, 2.0):
+        other = ratio * factor
+        while RATIOS[0] <= other <= RATIOS[1] and epe(alpha, other) <= min(tried.values()):
+            other *= factor
     alpha, ratio = best()
     for finer in (alpha * 2**-0.5, alpha * 2**0.5):
         epe(finer, ratio)
-    return pair(*best()), tried
+    return best(), tried
 
 
 def _summary(coefficients: np.ndarray, basis: Basis) -> dict[str, float]:

@@ -10,7 +10,7 @@ from .measure import correlation
 from .register import interpolate
 
 _F = np.float32
-INVERSION_STEPS = 6
+INVERSION_STEPS = 4
 PATCH = 4.0  # pixels: standard deviation of the filter that makes patches
 ACTIVE = 3.0  # standard errors: a patch that differs more from the reference is no noise
 

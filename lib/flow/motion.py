@@ -58,7 +58,8 @@ class Basis:
         for part in coefficients:
             full = np.zeros(self.kept.shape)
             full[self.kept] = part
-            planes.append(self.y.T @ (full @ self.x))
+            alike = self.y[MODES:].T @ full[MODES:, 0]  # along x, as all modes are that are finer along y
+            planes.append(self.y[:MODES].T @ (full[:MODES] @ self.x) + alike[:, None])
         return np.stack(planes, axis=-1).astype(np.float32)
 
     def pooled(self, squares: np.ndarray) -> np.ndarray:
