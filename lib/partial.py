@@ -8,8 +8,6 @@ Several processes, on several machines, may write shards of one recording at onc
 its own journal. Nothing is shared but the files, of which each writes its own bytes.
 """
 
-import errno
-import fcntl
 import json
 import logging
 import os
@@ -22,6 +20,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
+from lib.journal import Journal, lock, read_journal
 from lib.layout import FrameFile, Region, create_hdf5, create_raw, new_hdf5
 from lib.store import atomic_path, fsync, name_in_errors, write_npz
 
@@ -101,8 +100,8 @@ class CompensationStore:
         self._mutex = threading.Lock()
         self.folder.mkdir(parents=True, exist_ok=True)
         self._partial.mkdir(exist_ok=True)
-        self._journal = -1
-        self._lock = _lock(self._partial / LOCK, shared=self._shared)
+        self._journal: Journal | None = None
+        self._lock = lock(self._partial / LOCK, shared=self._shared)
         job = {
             "fingerprint": fingerprint,
             "frames": frames,
@@ -207,7 +206,9 @@ class CompensationStore:
         for name, file in self._files.items():
             with name_in_errors(self._partial / name):
                 file.sync()
-        self._record({"start": start, "stop": start + count})
+        with self._mutex:
+            self._journal.append({"start": start, "stop": start + count})
+            self._done.append((start, start + count))
 
     def finish(
         self, *, also: Sequence[str] = (), compression: str | None = None, derive: Derive | None = None
@@ -261,27 +262,25 @@ class CompensationStore:
         """Close the files; what is on disk waits for the next store with this fingerprint."""
         for file in self._files.values():
             file.close()
-        for descriptor in (self._journal, self._lock):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._journal = self._lock = -1
+        if self._journal is not None:
+            self._journal.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def _open(self, job: dict[str, Any]) -> None:
         """Go on with what is in `.partial` if it belongs to this job, otherwise start afresh."""
         path = self._partial / JOURNAL
-        entries, length = _read_journal(path)
+        entries, length = read_journal(path)
         sizes = {name: item.stat().st_size for name in self._plan() if (item := self._partial / name).exists()}
         if entries and (entries[0].get("job"), entries[0].get("sizes")) == (job, sizes):
             done = entries[1:]
             for shard in self._partial.glob(SHARD_JOURNAL.format("*", "*")):
-                done += _read_journal(shard)[0]
+                done += read_journal(shard)[0]
             if self._shared:
                 path = self._partial / SHARD_JOURNAL.format(*self.span)
-                length = _read_journal(path)[1]
-            self._journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-            if self._shared:
-                _hold(self._journal, path)
-            os.ftruncate(self._journal, length)  # a torn last line would swallow the next one
+                length = read_journal(path)[1]
+            self._journal = Journal(path, length=length, alone=self._shared)
             self._done = [(entry["start"], entry["stop"]) for entry in done]
             for name, (shapes, dtype) in self._plan().items():
                 offsets = entries[0]["offsets"][name]
@@ -335,8 +334,8 @@ class CompensationStore:
                 fsync(path)
             offsets[name] = {key: region.offset for key, region in regions.items()}
             sizes[name] = path.stat().st_size
-        self._journal = os.open(self._partial / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        self._record({"job": job, "sizes": sizes, "offsets": offsets})
+        self._journal = Journal(self._partial / JOURNAL)
+        self._journal.append({"job": job, "sizes": sizes, "offsets": offsets})
         fsync(self._partial)
 
     def _clear(self) -> None:
@@ -348,59 +347,6 @@ class CompensationStore:
     def _write(self, file: str, dataset: str, start: int, frames: np.ndarray) -> None:
         with name_in_errors(self._partial / file):
             self._files[file].write(dataset, start, frames)
-
-    def _record(self, entry: dict[str, Any]) -> None:
-        """Append a line to the journal, whole or not at all."""
-        line = (json.dumps(entry) + "\n").encode()
-        with self._mutex, name_in_errors(self._partial / JOURNAL):
-            end = os.fstat(self._journal).st_size
-            try:
-                if os.write(self._journal, line) < len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.fsync(self._journal)
-            except OSError:
-                os.ftruncate(self._journal, end)
-                raise
-            if "start" in entry:
-                self._done.append((entry["start"], entry["stop"]))
-
-
-def _read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """Return the journal's entries and the bytes they take, up to a line that was not written to its end."""
-    entries, length = [], 0
-    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            break
-        if not line.endswith(b"\n") or not isinstance(entry, dict):
-            break
-        entries.append(entry)
-        length += len(line)
-    return entries, length
-
-
-def _lock(path: Path, *, shared: bool) -> int:
-    """Return a descriptor that keeps other processes away until it is closed; other shards are let in if `shared`."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        _hold(descriptor, path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-    except RuntimeError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _hold(descriptor: int, path: Path, kind: int = fcntl.LOCK_EX) -> None:
-    """Lock an open file until it is closed, or its process ends."""
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise RuntimeError(
-            f"another process is compensating into {path.parent}; wait for it or end it, then run again"
-        ) from error
-    except OSError as error:  # file systems without locks; Snakemake's own lock is there too
-        logger.warning("%s cannot be locked (%s): do not run two jobs on it at once", path, error)
 
 
 def _place(source: Path, target: Path) -> None:
