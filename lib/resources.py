@@ -63,7 +63,7 @@ def compensation_mb(
     level = options["min_level"] if options["min_level"] >= 0 else FINEST_LEVEL[options["quality_setting"]]
     solved = options["eta"] ** (2 * level)  # part of the pixels
     # bytes, after what `lib.flow` allocates; a batch is read, two are computed, two wait to be written
-    workspace = pixels * (solved * (88 + 40 * channels) + 24 + 4 * channels)
+    workspace = pixels * (solved * (84 + 40 * channels) + 24 + 4 * channels)
     reference = pixels * channels * (40 + 130 * solved)
     frame = (1 + options["bin_size"]) * frame_bytes(recording) + (10 if options["save_w"] else 2) * pixels
     if gpu:

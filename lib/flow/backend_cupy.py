@@ -57,7 +57,7 @@ class CupyBackend:
 
     A workspace is a `Slot`, whose arrays hold for every frame of the batch: `image0`, `image1`, ... (C, h, w) of every
     level; `start` and `flow` (2, h, w) of the level in work; `solved` (4, h, m), `system` (2, 5, h, m) and `edges`
-    (2, 4, h, m) by colour (see relax.cu); `mean`, `difference` (C, h, w) and `tensor` (C, 6, h, w).
+    (2, 4, h, m) by colour (see relax.cu); `spare`, `difference` (C, h, w) and `tensor` (C, 6, h, w).
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class CupyBackend:
             "start": (2 * h * w, "f4"),
             "flow": (2 * h * w, "f4"),
             "solved": (4 * cells, "f4"),
-            "mean": (channels * h * w, "f4"),
+            "spare": (channels * h * w, "f4"),
             "difference": (channels * h * w, "f4"),
             "tensor": (6 * channels * h * w, "f4"),
             "system": (10 * cells, "f4"),
@@ -280,24 +280,24 @@ class CupyBackend:
         Nothing else needs the frames from now on: their coefficients take their place.
         """
         level, channels = self.plan.levels[k], self.plan.channels
-        planes, mean, difference = work.count * channels, work["mean"], work["difference"]
+        planes, spare, difference = work.count * channels, work["spare"], work["difference"]
         size = level.hx, level.hy, *level.shape
-        image = work[f"image{k}"]
-        launch("spline_columns", level.shape, planes, image, *level.shape, mean)  # the mean comes later
-        launch("spline_rows", level.shape, planes, mean, *level.shape, image)
-        launch("warp_level", level.shape, planes, image, self._references[k], work["start"], channels,
-               *size, mean, difference)  # fmt: skip
+        image, reference = work[f"image{k}"], self._references[k]
+        launch("spline_columns", level.shape, planes, image, *level.shape, spare)
+        launch("spline_rows", level.shape, planes, spare, *level.shape, image)
+        launch("warp_level", level.shape, planes, image, reference, work["start"], channels, *size, difference)
         if self.plan.constancy == GC:
-            images = self._references[k], difference, self._thetas[k], channels
+            images = reference, difference, self._thetas[k], channels
             launch("gradient_tensor", level.shape, planes, *images, *size, work["tensor"])
         else:
-            launch(TENSORS[self.plan.constancy], level.shape, planes, mean, difference, *size, work["tensor"])
+            images = reference, difference, channels
+            launch(TENSORS[self.plan.constancy], level.shape, planes, *images, *size, work["tensor"])
 
     def solve(self, work: Slot, k: int) -> None:
         """Relax the flow of level k from its start."""
         level, params = self.plan.levels[k], self.plan.params
         shape, n, start, solved, S = level.shape, work.count, work["start"], work["solved"], work["system"]
-        J, s2, channels, plane = work["tensor"], work["mean"], self.plan.channels, shape[0] * shape[1]
+        J, s2, channels, plane = work["tensor"], work["spare"], self.plan.channels, shape[0] * shape[1]
         if params.a_smooth < 1:
             kind, weights = "_edges", (work["edges"],)
         else:

@@ -73,7 +73,7 @@ class NumbaBackend:
             at["image"] = m.reserve(channels, at["h"] + 4, at["w"] + 4)
             at["start"], at["flow"] = m.reserve(4, at["size"]), m.reserve(4, at["size"])
         largest = self.levels[0]["size"]
-        planes = {"mean": 2, "difference": 2, "spare": 4, "tensor": 12 * channels, "system": 10}
+        planes = {"difference": 2, "spare": 4, "tensor": 12 * channels, "system": 10}
         if params.a_smooth < 1:
             planes |= {"edges": 8, "sums": 2}
         for name, count in planes.items():

@@ -190,8 +190,9 @@ def warp_and_mask(image, flow, *, fill, interpolation="cubic"):
     with nullcontext() if image.dtype in _compiled else compiling():
         for c in np.ndindex(image.shape[2:]):
             part = (slice(None), slice(None), *c)
-            source, target = np.ascontiguousarray(image[part]), np.empty(image.shape[:2], image.dtype)
-            filling = np.ascontiguousarray(fill[part])
+            source, filling = np.ascontiguousarray(image[part]), np.ascontiguousarray(fill[part])
+            in_place = out[part].flags.c_contiguous  # a single channel
+            target = out[part] if in_place else np.empty(image.shape[:2], image.dtype)
             if interpolation == "cubic":
                 h, w = source.shape
                 padded, row = np.empty((h + 4, w + 4), np.float32), np.empty((3, w), np.float32)
@@ -200,7 +201,8 @@ def warp_and_mask(image, flow, *, fill, interpolation="cubic"):
                 _warp_cubic(padded, in_lines(flow), filling, low, high, rounds, row, at, target, valid)
             else:
                 _warp_other(source, flow, filling, interpolation == "nearest", low, high, rounds, target, valid)
-            out[part] = target
+            if not in_place:
+                out[part] = target
     _compiled.add(image.dtype)
     return out, valid
 

@@ -122,19 +122,17 @@ def constrain(c, m, shared, levels, k, constancy):
     level = levels[k]
     images = array_3d(m, level.image, shared.channels, level.h + 4, level.w + 4)
     start = two_pairs(m, level.start, level)
-    mean, difference = pair(m, shared.mean, level), pair(m, shared.difference, level)
+    difference = pair(m, shared.difference, level)
     spare = pair(m, shared.spare, level), pair(m, shared.spare + 2 * level.size, level)
     at = row(m, shared, 4).view(np.int32)
-    lines = array_2d(m, shared.mean, level.h, level.w)  # the mean comes later
+    lines = array_2d(m, shared.spare, level.h, level.w)
     for channel in range(shared.channels):
         spline.to_coefficients(images[channel], row(m, shared, 0), lines)
         reference = pair(c, level.reference + 2 * channel * level.size, level)
         J = stacks(m, shared.tensor + 12 * channel * level.size, 6, level)
-        warp.warp_level(
-            images[channel], reference, start, level.hx, level.hy, some_rows(m, shared, 0, 4), at, mean, difference
-        )
-        theta = c[level.theta + channel]
-        tensor.motion_tensor(constancy, reference, mean, difference, level.w, level.hx, level.hy, theta, spare, J)
+        rows, theta = some_rows(m, shared, 0, 4), c[level.theta + channel]
+        warp.warp_level(images[channel], reference, start, level.hx, level.hy, rows, at, difference)
+        tensor.motion_tensor(constancy, reference, difference, level.w, level.hx, level.hy, theta, spare, J)
 
 
 @step

@@ -1,5 +1,5 @@
-// The motion tensor J of a level, (n, C, 6, h, w), from the reference (C, h, w) or the mean f (n, C, h, w), and the
-// difference t: twin of tensor.py, where the constraints are written down. z counts frames and channels together.
+// The motion tensor J of a level, (n, C, 6, h, w), from the reference (C, h, w) and the difference t (n, C, h, w): twin
+// of tensor.py, where the constraints are written down. z counts frames and channels together.
 
 #define CENSUS_SOFTNESS 0.05f // grey-value step at which a census sign is half decided
 
@@ -52,47 +52,52 @@ extern "C" __global__ void gradient_tensor(const float *reference, const float *
     store(sum, J + z * 6 * plane + y * w + x, plane);
 }
 
-extern "C" __global__ void gray_tensor(const float *f, const float *t, float hx, float hy, int h, int w, float *J) {
+extern "C" __global__ void gray_tensor(const float *reference, const float *t, int channels, float hx, float hy, int h,
+                                       int w, float *J) {
     PIXEL(w, h);
     const int plane = h * w;
-    f += z * plane;
-    const float fx = 0.5f / hx * (pixel(f, y, x + 1, h, w) - pixel(f, y, x - 1, h, w));
-    const float fy = 0.5f / hy * (pixel(f, y + 1, x, h, w) - pixel(f, y - 1, x, h, w));
+    const float *f = reference + (z % channels) * plane;
+    t += z * plane;
+    const float fx = 0.5f / hx * (pixel(f, y, x + 1, h, w) - pixel(f, y, x - 1, h, w) +
+                                  0.5f * (pixel(t, y, x + 1, h, w) - pixel(t, y, x - 1, h, w)));
+    const float fy = 0.5f / hy * (pixel(f, y + 1, x, h, w) - pixel(f, y - 1, x, h, w) +
+                                  0.5f * (pixel(t, y + 1, x, h, w) - pixel(t, y - 1, x, h, w)));
     Tensor sum = {0, 0, 0, 0, 0, 0};
-    add(sum, 1, fx, fy, t[z * plane + y * w + x]);
+    add(sum, 1, fx, fy, t[y * w + x]);
     store(sum, J + z * 6 * plane + y * w + x, plane);
 }
 
-// Mean and difference of the signatures, of the reference and of the warped frame, at (y, x) towards (dy, dx).
+// The signature of the reference at (y, x) towards (dy, dx), and the warped frame's minus that.
 __device__ inline void census_signature(const float *f, const float *t, int y, int x, int dy, int dx, int h, int w,
-                                        float &mean, float &difference) {
+                                        float &signature, float &difference) {
     const float soft = CENSUS_SOFTNESS * CENSUS_SOFTNESS;
     y = nearest(y, h);
     x = nearest(x, w);
-    const float df = pixel(f, y + dy, x + dx, h, w) - f[y * w + x];
-    const float dt = 0.5f * (pixel(t, y + dy, x + dx, h, w) - t[y * w + x]);
-    const float warped = (df + dt) / sqrtf((df + dt) * (df + dt) + soft);
-    const float reference = (df - dt) / sqrtf((df - dt) * (df - dt) + soft);
-    mean = 0.5f * (warped + reference);
-    difference = warped - reference;
+    const float d = pixel(f, y + dy, x + dx, h, w) - f[y * w + x];
+    const float warped = d + pixel(t, y + dy, x + dx, h, w) - t[y * w + x];
+    signature = d / sqrtf(d * d + soft);
+    difference = warped / sqrtf(warped * warped + soft) - signature;
 }
 
-extern "C" __global__ void census_tensor(const float *f, const float *t, float hx, float hy, int h, int w, float *J) {
+extern "C" __global__ void census_tensor(const float *reference, const float *t, int channels, float hx, float hy,
+                                         int h, int w, float *J) {
     PIXEL(w, h);
     const int plane = h * w;
-    f += z * plane;
+    const float *f = reference + (z % channels) * plane;
     t += z * plane;
     Tensor sum = {0, 0, 0, 0, 0, 0};
     for (int dy = -1; dy <= 1; dy++) {
         for (int dx = -1; dx <= 1; dx++) {
             if (dy == 0 && dx == 0) continue;
-            float left, right, up, down, here, difference;
-            census_signature(f, t, y, x - 1, dy, dx, h, w, left, difference);
-            census_signature(f, t, y, x + 1, dy, dx, h, w, right, difference);
-            census_signature(f, t, y - 1, x, dy, dx, h, w, up, difference);
-            census_signature(f, t, y + 1, x, dy, dx, h, w, down, difference);
-            census_signature(f, t, y, x, dy, dx, h, w, here, difference);
-            add(sum, 0.125f, 0.5f / hx * (right - left), 0.5f / hy * (down - up), difference);
+            float left, right, up, down, here, t_left, t_right, t_up, t_down, t_here;
+            census_signature(f, t, y, x - 1, dy, dx, h, w, left, t_left);
+            census_signature(f, t, y, x + 1, dy, dx, h, w, right, t_right);
+            census_signature(f, t, y - 1, x, dy, dx, h, w, up, t_up);
+            census_signature(f, t, y + 1, x, dy, dx, h, w, down, t_down);
+            census_signature(f, t, y, x, dy, dx, h, w, here, t_here);
+            const float gx = 0.5f / hx * (right - left + 0.5f * (t_right - t_left));
+            const float gy = 0.5f / hy * (down - up + 0.5f * (t_down - t_up));
+            add(sum, 0.125f, gx, gy, t_here);
         }
     }
     store(sum, J + z * 6 * plane + y * w + x, plane);

@@ -2,8 +2,8 @@
 
 A constraint gx du + gy dv + gt = 0 contributes (gx, gy, gt)^T (gx, gy, gt). J keeps the six different entries of the
 symmetric 3 x 3 tensor in the order J11, J12, J22, J13, J23, J33. With t the difference of the warped frame and the
-reference, f the reference for gc and the mean of both for gray and cs, and derivatives by central differences in
-full-resolution pixels:
+reference, f the reference for gc and the mean of both, reference + t / 2, for gray and cs, and derivatives by central
+differences in full-resolution pixels:
 
     gradient constancy (gc)    fxx du + fxy dv + tx = 0 and fxy du + fyy dv + ty = 0,
                                each divided by its squared gradient + theta
@@ -74,11 +74,11 @@ def flatness(image, hx, hy) -> float:
 
 
 @inlined
-def _gray_row(f_other, t, y, s, ax, ay, keep, share, J):
+def _gray_row(f_other, t_other, t, y, s, ax, ay, keep, share, J):
     for j in range(t.shape[1] - 2 * LINE):
         i, left, right = _N(j + LINE), _N(j + LINE - 1 + s), _N(j + LINE + s)
-        fx = ax * (f_other[y, right] - f_other[y, left])
-        fy = ay * (f_other[y + 1, i] - f_other[y - 1, i])
+        fx = ax * (f_other[y, right] - f_other[y, left] + _F(0.5) * (t_other[y, right] - t_other[y, left]))
+        fy = ay * (f_other[y + 1, i] - f_other[y - 1, i] + _F(0.5) * (t_other[y + 1, i] - t_other[y - 1, i]))
         ft = t[y, i]
         J[J11, y, i] = keep * J[J11, y, i] + share * fx * fx
         J[J12, y, i] = keep * J[J12, y, i] + share * fx * fy
@@ -90,62 +90,63 @@ def _gray_row(f_other, t, y, s, ax, ay, keep, share, J):
 
 @kernel
 def gray_tensor(f, t, hx, hy, first, share, J):
-    """J = share * the tensor of grey-value constancy, or J plus that unless `first`; see `gradient_tensor`."""
+    """J = share * the tensor of grey-value constancy, or J plus that unless `first`; see `gradient_tensor`: f is the
+    reference here too.
+    """
     ax, ay = _F(0.5 / hx), _F(0.5 / hy)
     keep, share = _F(0) if first else _F(1), _F(share)
     for y in range(2, f[0].shape[0] - 2):
-        _gray_row(f[1], t[0], y, y & 1, ax, ay, keep, share, J[0])
-        _gray_row(f[0], t[1], y, 1 - (y & 1), ax, ay, keep, share, J[1])
+        _gray_row(f[1], t[1], t[0], y, y & 1, ax, ay, keep, share, J[0])
+        _gray_row(f[0], t[0], t[1], y, 1 - (y & 1), ax, ay, keep, share, J[1])
 
 
 @inlined
-def _census_row(f, f_to, t, t_to, y, dy, shift, mean, difference):
+def _census_row(f, f_to, t, t_to, y, dy, shift, signature, difference):
     soft = CENSUS_SOFTNESS * CENSUS_SOFTNESS
     for j in range(f.shape[1] - 2 * LINE):
         i, to = _N(j + LINE), _N(j + LINE + shift)
-        df, dt = f_to[y + dy, to] - f[y, i], _F(0.5) * (t_to[y + dy, to] - t[y, i])
-        warped = (df + dt) / np.sqrt((df + dt) * (df + dt) + soft)
-        reference = (df - dt) / np.sqrt((df - dt) * (df - dt) + soft)
-        mean[y, i] = _F(0.5) * (warped + reference)
-        difference[y, i] = warped - reference
+        d = f_to[y + dy, to] - f[y, i]
+        warped = d + (t_to[y + dy, to] - t[y, i])
+        signature[y, i] = d / np.sqrt(d * d + soft)
+        difference[y, i] = warped / np.sqrt(warped * warped + soft) - signature[y, i]
 
 
 @kernel
-def census_signature(f, t, w, dy, dx, mean, difference):
-    """Smoothed census signature towards the neighbour (y + dy, x + dx), of the reference and of the warped frame.
+def census_signature(f, t, w, dy, dx, signature, difference):
+    """Smoothed census signature of the reference towards the neighbour (y + dy, x + dx), and the warped frame's minus
+    that.
 
-    The signature of an image g is d / sqrt(d^2 + softness^2) with d = g(x + dx, y + dy) - g(x, y). Mean f and
-    difference t of the two images (width w) go in; mean and difference of their signatures come out, ghost cells
-    filled.
+    The signature of an image g is d / sqrt(d^2 + softness^2) with d = g(x + dx, y + dy) - g(x, y). The reference f
+    (width w) and the difference t of the two images go in; ghost cells of what comes out are filled.
     """
     h = f[0].shape[0] - 4
     for y in range(2, h + 2):
         s = y & 1
         red_shift, black_shift = (s + dx) >> 1, (1 - s + dx) >> 1
         if (dy + dx) & 1:
-            _census_row(f[0], f[1], t[0], t[1], y, dy, red_shift, mean[0], difference[0])
-            _census_row(f[1], f[0], t[1], t[0], y, dy, black_shift, mean[1], difference[1])
+            _census_row(f[0], f[1], t[0], t[1], y, dy, red_shift, signature[0], difference[0])
+            _census_row(f[1], f[0], t[1], t[0], y, dy, black_shift, signature[1], difference[1])
         else:
-            _census_row(f[0], f[0], t[0], t[0], y, dy, red_shift, mean[0], difference[0])
-            _census_row(f[1], f[1], t[1], t[1], y, dy, black_shift, mean[1], difference[1])
-    replicate_border(mean[0], mean[1], h, w)
+            _census_row(f[0], f[0], t[0], t[0], y, dy, red_shift, signature[0], difference[0])
+            _census_row(f[1], f[1], t[1], t[1], y, dy, black_shift, signature[1], difference[1])
+    replicate_border(signature[0], signature[1], h, w)
     replicate_border(difference[0], difference[1], h, w)
 
 
 @merged
-def motion_tensor(constancy, reference, f, t, w, hx, hy, theta, spare, J):
-    """Fill J of one channel of a level of width w, from the reference, and the frame's mean f with it and difference t
-    to it; `spare` is two pairs.
+def motion_tensor(constancy, f, t, w, hx, hy, theta, spare, J):
+    """Fill J of one channel of a level of width w, from the reference f and the frame's difference t to it; `spare` is
+    two pairs.
 
     `constancy` is None for gradient constancy, else GRAY or CS.
     """
     if constancy is None:
-        gradient_tensor(reference, t, hx, hy, theta, J)
+        gradient_tensor(f, t, hx, hy, theta, J)
     elif constancy == GRAY:
         gray_tensor(f, t, hx, hy, True, 1.0, J)
     else:
-        mean, difference = spare
+        signature, difference = spare
         for k in range(len(NEIGHBOURS)):
             dy, dx = NEIGHBOURS[k]
-            census_signature(f, t, w, dy, dx, mean, difference)
-            gray_tensor(mean, difference, hx, hy, k == 0, 1 / len(NEIGHBOURS), J)
+            census_signature(f, t, w, dy, dx, signature, difference)
+            gray_tensor(signature, difference, hx, hy, k == 0, 1 / len(NEIGHBOURS), J)

@@ -34,20 +34,18 @@ __device__ inline bool locate(float &px, float &py, int w, int h) {
     return inside;
 }
 
-// Warp every channel of a level's frames and form the mean with, and the difference to, the reference.
+// Warp every channel of a level's frames and subtract the reference.
 //
-// coefficients of the frames, mean and difference (n, C, h, w), z counts n and C together; reference (C, h, w); flow
+// coefficients of the frames and difference (n, C, h, w), z counts n and C together; reference (C, h, w); flow
 // (n, 2, h, w) in pixels of the full frame; hx, hy the level's pixel size. Outside the frame the warped image equals
 // the reference, so that nothing pulls there.
 extern "C" __global__ void warp_level(const float *coefficients, const float *reference, const float *flow,
-                                      int channels, float hx, float hy, int h, int w, float *mean, float *difference) {
+                                      int channels, float hx, float hy, int h, int w, float *difference) {
     PIXEL(w, h);
     const int at = y * w + x, plane = h * w;
     const float *u = flow + (z / channels) * 2 * plane, *v = u + plane;
     float px = (float)x + u[at] * (1 / hx), py = (float)y + v[at] * (1 / hy);
     const float keep = locate(px, py, w, h) ? 1.f : 0.f;
     const float ref = reference[(z % channels) * plane + at];
-    const float change = keep * (spline(coefficients + z * plane, px, py, w, h) - ref);
-    mean[z * plane + at] = ref + 0.5f * change;
-    difference[z * plane + at] = change;
+    difference[z * plane + at] = keep * (spline(coefficients + z * plane, px, py, w, h) - ref);
 }

@@ -92,7 +92,7 @@ def sample_spline(coefficients, at, tx, ty, count, out):
 
 
 @inlined
-def _warp_row(coefficients, reference, u, v, y, s, to_x, to_y, row, at, mean, difference):
+def _warp_row(coefficients, reference, u, v, y, s, to_x, to_y, row, at, difference):
     """Row y of one colour; the coefficients are in rows of x."""
     h, w = coefficients.shape[0] - 4, coefficients.shape[1] - 4
     count = (w - s + 1) // 2
@@ -104,26 +104,21 @@ def _warp_row(coefficients, reference, u, v, y, s, to_x, to_y, row, at, mean, di
     sample_spline(coefficients, at, tx, ty, count, warped)
     for j in range(count):
         i = _N(j + LINE)
-        ref = reference[y + 2, i]
-        change = keep[j] * (warped[j] - ref)
-        mean[y + 2, i] = ref + _F(0.5) * change
-        difference[y + 2, i] = change
+        difference[y + 2, i] = keep[j] * (warped[j] - reference[y + 2, i])
 
 
 @merged
-def warp_level(coefficients, reference, flow, hx, hy, row, at, mean, difference):
-    """Warp one channel of a level's frame and form its mean with, and difference to, the reference.
+def warp_level(coefficients, reference, flow, hx, hy, row, at, difference):
+    """Warp one channel of a level's frame and subtract the reference.
 
-    coefficients (h + 4, w + 4) of the frame; reference, mean and difference (red, black), ghost cells of the outputs
-    filled; flow (u_red, u_black, v_red, v_black) in full-resolution pixels; hx, hy the level's pixel size; workspace
-    `row` (4, w) and `at` (w,) int32. Outside the frame the warped image equals the reference, so that nothing pulls
-    there.
+    coefficients (h + 4, w + 4) of the frame; reference and difference (red, black), ghost cells of the output filled;
+    flow (u_red, u_black, v_red, v_black) in full-resolution pixels; hx, hy the level's pixel size; workspace `row`
+    (4, w) and `at` (w,) int32. Outside the frame the warped image equals the reference, so that nothing pulls there.
     """
     h, w = coefficients.shape[0] - 4, coefficients.shape[1] - 4
     to_x, to_y = _F(1.0 / hx), _F(1.0 / hy)
     for y in range(h):
         s = y & 1
-        _warp_row(coefficients, reference[0], flow[0], flow[2], y, s, to_x, to_y, row, at, mean[0], difference[0])
-        _warp_row(coefficients, reference[1], flow[1], flow[3], y, 1 - s, to_x, to_y, row, at, mean[1], difference[1])
-    replicate_border(mean[0], mean[1], h, w)
+        _warp_row(coefficients, reference[0], flow[0], flow[2], y, s, to_x, to_y, row, at, difference[0])
+        _warp_row(coefficients, reference[1], flow[1], flow[3], y, 1 - s, to_x, to_y, row, at, difference[1])
     replicate_border(difference[0], difference[1], h, w)
