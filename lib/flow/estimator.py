@@ -25,7 +25,8 @@ from .register import Registered, as_type, warp_and_mask
 from .tensor import CS, GC, GRAY
 
 SMALLEST_SIDE = 10  # pixels: the pyramid ends above it
-RIGID_SIDE = 64  # pixels: the rigid start is found on the finest level whose sides are within it
+# The rigid start is found on the finest level whose sides are within so many pixels, and half of the frame's.
+RIGID_SIDE = 64
 EMPTY = 1e-5  # of the values: what a reference spans through rounding alone
 TWICE = 2**0.5 - 1  # of alpha: a flow that is smoothed twice loses as much at the wave length that once would halve
 FAR = 1e6  # times what the reference spans: frames are clipped there, so that squares of squares stay finite
@@ -95,7 +96,8 @@ def make_plan(reference: np.ndarray, params: FlowParams) -> Plan:
         if coarser:
             enlarge = resample_table(coarser[0], size[0]), resample_table(coarser[1], size[1])
         levels.append(Level(size, hx, hy, *_smoothness(params, k, number, hx, hy), tuple(reduce), enlarge))
-    fits = [k for k, (_, size) in enumerate(numbered) if max(size) <= RIGID_SIDE]
+    rigid_side = min(RIGID_SIDE, max(shape) // 2)
+    fits = [k for k, (_, size) in enumerate(numbered) if max(size) <= rigid_side]
     normalisation = _normalisation(reference, params.channel_normalization)
     return Plan(
         shape=shape,
