@@ -128,12 +128,12 @@ def sweep(S, wx, wy, omega, sweeps, flow):
     """
     h = flow[0].shape[0] - 4
     wx, wy, omega = _F(wx), _F(wy), _F(omega)
-    for front in range(2, h + 2 + 2 * sweeps):
-        for k in range(sweeps):
+    for front in range(2, h + 1 + 2 * sweeps):
+        for k in range(max((front - h - 1) // 2, 0), min(front // 2, sweeps)):  # those that are in the image
             y = front - 2 * k
-            if 2 <= y < h + 2:
+            if y < h + 2:
                 _relax_row(flow[0], flow[2], flow[1], flow[3], S[0], y, y & 1, wx, wy, omega)
-            if 3 <= y < h + 3:
+            if y > 2:
                 _relax_row(flow[1], flow[3], flow[0], flow[2], S[1], y - 1, y & 1, wx, wy, omega)
 
 
@@ -249,12 +249,12 @@ def sweep_edges(S, E, omega, sweeps, flow):
     """`sweep` with the neighbour weights E of `renew_edges`."""
     h = flow[0].shape[0] - 4
     omega = _F(omega)
-    for front in range(2, h + 2 + 2 * sweeps):
-        for k in range(sweeps):
+    for front in range(2, h + 1 + 2 * sweeps):
+        for k in range(max((front - h - 1) // 2, 0), min(front // 2, sweeps)):
             y = front - 2 * k
-            if 2 <= y < h + 2:
+            if y < h + 2:
                 _relax_edge_row(flow[0], flow[2], flow[1], flow[3], S[0], E[0], y, y & 1, omega)
-            if 3 <= y < h + 3:
+            if y > 2:
                 _relax_edge_row(flow[1], flow[3], flow[0], flow[2], S[1], E[1], y - 1, y & 1, omega)
 
 
