@@ -4,7 +4,7 @@ Every rule that runs the method passes it as a parameter: raise it whenever a ch
 redoes what depends on them.
 """
 
-KERNEL = "8"
+KERNEL = "9"
 
 # Of what is remembered about the recordings' headers: raise it when readers tell more, and they are read again.
 HEADERS = 2

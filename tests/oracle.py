@@ -154,7 +154,8 @@ def averaged(image):
 
 
 def solve(tensors, weights, start, alpha, hx, hy, a_data, a_smooth, iterations, lag, omega):
-    """Lagged nonlinearity, red-black SOR with 2 x 2 blocks, from `start`; then half as many with the flow as data."""
+    """Lagged nonlinearity, red-black SOR with 2 x 2 blocks, from `start`; then half as many with the flow as data, the
+    last two without over-relaxation."""
     h, w = start.shape[:2]
     y, x = np.mgrid[0:h, 0:w]
     flow = start.copy()
@@ -162,7 +163,7 @@ def solve(tensors, weights, start, alpha, hx, hy, a_data, a_smooth, iterations, 
     square = np.array([hx**2, hx**2, hy**2, hy**2])[:, None, None]
     base = (2**0.5 - 1) * np.array([alpha[0], alpha[0], alpha[1], alpha[1]])[:, None, None] / square
 
-    def sweeps(count):
+    def sweeps(count, omega):
         for _ in range(count):
             for colour in (0, 1):
                 r = [b[c] + (edge * neighbours(flow[..., c])).sum(0) for c in (0, 1)]
@@ -183,9 +184,11 @@ def solve(tensors, weights, start, alpha, hx, hy, a_data, a_smooth, iterations, 
         a11, a12, a22 = total[0, 0] + edge.sum(0), total[0, 1], total[1, 1] + edge.sum(0)
         b = np.einsum("ijyx,yxj->iyx", total[:2, :2], start) - total[:2, 2]
         determinant = a11 * a22 - a12**2
-        sweeps(min(lag, iterations - done))
+        sweeps(min(lag, iterations - done), omega)
     b = [b[c] + (edge * (neighbours(flow[..., c]) - flow[..., c])).sum(0) for c in (0, 1)]
-    sweeps(iterations // 2)
+    plain = min(iterations // 2, 2)
+    sweeps(iterations // 2 - plain, omega)
+    sweeps(plain, 1)
     return flow
 
 

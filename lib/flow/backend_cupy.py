@@ -16,6 +16,7 @@ from .device_memory import SLOTS, Frames, Layout, Slot, Slots
 from .measure import from_sums
 from .pyramid import resample_table
 from .register import Registered, limits
+from .relax import PLAIN
 from .rigid import FLAT, RigidStart, window
 from .tensor import CS, GC, GRAY, flatness
 
@@ -313,18 +314,20 @@ class CupyBackend:
             data = J, self._weights, channels, start, *misfits, float(params.a_data)
             launch(f"renew_system{kind}", shape, n, *data, *weights, *shape, S)
             sweeps = min(params.update_lag, params.iterations - done)
-            self._sweep(kind, shape, n, (S, *weights, self.plan.omega), sweeps, solved)
+            self._sweep(kind, shape, n, (S, *weights), self.plan.omega, sweeps, solved)
         launch(f"once_more{kind}", shape, n, *weights, solved, *shape, S)
-        self._sweep(kind, shape, n, (S, *weights, self.plan.omega), params.iterations // 2, solved)
+        plain = min(params.iterations // 2, PLAIN)
+        self._sweep(kind, shape, n, (S, *weights), self.plan.omega, params.iterations // 2 - plain, solved)
+        self._sweep(kind, shape, n, (S, *weights), 1.0, plain, solved)
 
-    def _sweep(self, kind, shape, n, system, sweeps, solved) -> None:
+    def _sweep(self, kind, shape, n, system, omega, sweeps, solved) -> None:
         cells = shape[0], (shape[1] + 1) // 2
         if cells[0] * cells[1] <= BLOCK_CELLS:
             threads = min(-(-cells[0] * cells[1] // 32) * 32, 512)
-            launch(f"sweep{kind}", cells, n, *system, sweeps, *shape, solved, threads=threads)
+            launch(f"sweep{kind}", cells, n, *system, omega, sweeps, *shape, solved, threads=threads)
             return
         for half in range(2 * sweeps):
-            launch(f"half_sweep{kind}", cells, n, *system, half % 2, *shape, solved)
+            launch(f"half_sweep{kind}", cells, n, *system, omega, half % 2, *shape, solved)
 
     def smooth(self, work: Slot, k: int) -> None:
         """Replace the increment of level k by its 5 x 5 median."""

@@ -127,7 +127,9 @@ class NumbaBackend:
     def with_plan(self, plan) -> Self:
         """The same with the smoothness of another plan, all else of which is the same."""
         other = copy(self)  # with our workspaces: they are laid out alike, and a thread is in one estimation at a time
-        other.plan, other.levels, other._c = plan, self.levels.copy(), aligned(self._c.size)
+        other.plan, other.levels, other._shared = plan, self.levels.copy(), self._shared.copy()
+        other._shared[0]["omega"] = plan.omega
+        other._c = aligned(self._c.size)
         other._c[:] = self._c
         for level, at in zip(plan.levels, other.levels, strict=True):
             at["wx"], at["wy"] = level.wx, level.wy

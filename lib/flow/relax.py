@@ -16,6 +16,7 @@ more, as data for itself: with A = sum_k weight_k psi_d' J_k and the same weight
     A (U' - U)  +  sum over neighbours n of  w_n (U'_c - U'_c,n) = 0
 
 is relaxed for half as many sweeps: Tikhonov regularisation iterated, where usual iteration filters what was left over.
+The last two of these are not over-relaxed: they smooth what over-relaxation leaves at high frequency.
 Where A is the same all over, U' minimises an energy with the Laplacian of the flow beside its gradient. The weights are
 smaller than those of a flow that goes through once (`estimator.TWICE`), so that alpha keeps its meaning.
 
@@ -36,6 +37,7 @@ I11, I12, I22, B1, B2 = range(5)
 LEFT, RIGHT, UP, DOWN = range(4)
 _F, _N = np.float32, np.uint64
 EPSILON = _F(1e-5)  # psi(s2) = (s2 + EPSILON)^a
+PLAIN = 2  # the last sweeps of all
 
 
 @inlined
@@ -175,7 +177,8 @@ def solve(J, weights, start, a_data, w, neighbours, wx, wy, omega, iterations, l
         renew_system(J, weights, start, flow, a_data, w, neighbours, done > 0, spare, S)
         sweep(S, wx, wy, omega, min(lag, iterations - done), flow)
     once_more(neighbours, wx, wy, flow, S)
-    sweep(S, wx, wy, omega, iterations // 2, flow)
+    sweep(S, wx, wy, omega, max(iterations // 2 - PLAIN, 0), flow)
+    sweep(S, wx, wy, 1.0, min(iterations // 2, PLAIN), flow)
 
 
 @inlined
@@ -292,4 +295,5 @@ def solve_edges(
         renew_system(J, weights, start, flow, a_data, w, neighbours, done > 0, spare, S)
         sweep_edges(S, E, omega, min(lag, iterations - done), flow)
     once_more_edges(E, neighbours, flow, S)
-    sweep_edges(S, E, omega, iterations // 2, flow)
+    sweep_edges(S, E, omega, max(iterations // 2 - PLAIN, 0), flow)
+    sweep_edges(S, E, 1.0, min(iterations // 2, PLAIN), flow)
