@@ -11,8 +11,8 @@ import numpy as np
 from .jit import compiling, kernel
 from .layout import in_lines
 from .params import INTERPOLATION
+from .sampling import locate, sample, sample_spline
 from .spline import REACH, to_coefficients
-from .warp import locate, sample, sample_spline
 
 _F = np.float32
 

@@ -1,4 +1,5 @@
-// Warping, of raw frames by cubic convolution (Keys 1981, a = -0.75), of a level's by cubic splines: twin of warp.py.
+// Warping, of raw frames by cubic convolution (Keys 1981, a = -0.75), of a level's by cubic splines: twin of
+// sampling.py and warp.py.
 
 // The weights of the four samples around a position, from its fraction t between the two middle ones.
 __device__ inline void keys(float t, float *weight) {

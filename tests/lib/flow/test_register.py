@@ -27,8 +27,11 @@ def test_agrees_with_scipy(flow, interpolation, order):
     assert np.isnan(found[~valid]).all() and 0 < (~valid).sum() < valid.size / 2
 
 
-def test_cubic_agrees_with_the_oracle(flow):
-    image = np.random.default_rng(0).random((40, 50)).astype(np.float32)
+@pytest.mark.parametrize("swing, roughness", [(0, 0), (1, 0), (1, 0.2), (0, 3)])  # all pixels in runs, some, few, none
+def test_cubic_agrees_with_the_oracle(flow, swing, roughness):
+    rng = np.random.default_rng(0)
+    image = rng.random((40, 50)).astype(np.float32)
+    flow = (0.3 + swing * flow + roughness * rng.normal(0, 1, flow.shape)).astype(np.float32)
     keys = {"sample": oracle.sample_cubic}
     expected = oracle.warp(image.astype(float), np.full(image.shape, 7.0), flow.astype(float), **keys)
     np.testing.assert_allclose(warp_frame(image, flow, fill=7.0), expected, atol=2e-5)
