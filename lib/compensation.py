@@ -8,13 +8,11 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Self
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from lib.flow import STATISTICS, Backend, FlowEstimator, FlowParams, as_type
+from lib.flow import Backend, FlowEstimator, FlowParams, Registered, as_type
 from lib.recording import default_batch
 
 
@@ -46,41 +44,10 @@ def read_smoothed(recording, start: int, stop: int, params: FlowParams) -> tuple
     return frames[start - first : stop - first], padded[halo : halo + stop - start]
 
 
-@dataclass
-class Batch:
-    """Consecutive frames on their way through the pool, and room for what becomes of them."""
-
-    start: int
-    registered: np.ndarray  # (n, H, W[, C])
-    valid: np.ndarray  # (n, H, W) bool
-    statistics: np.ndarray  # (n, len(STATISTICS)) float64
-    w: np.ndarray | None  # (n, H, W, 2) float32, only if it is to be kept
-    compact: np.ndarray | None  # the same as `pack_flow` makes it, (n, h, w, 2), only if it is to be kept
-    work: list[Future] = field(default_factory=list)
-
-    @classmethod
-    def empty(cls, start: int, shape: tuple[int, ...], store) -> Self:
-        """Room for frames of `shape` (n, H, W[, C]) and for what the store keeps of them."""
-        n, compact = shape[0], store.compact_shape
-        return cls(
-            start,
-            registered=np.empty(shape, store.dtype),
-            valid=np.empty(shape[:3], bool),
-            statistics=np.empty((n, len(STATISTICS))),
-            w=np.empty((*shape[:3], 2), np.float32) if store.save_w else None,
-            compact=None if compact is None else np.empty((n, *compact, 2), np.float16),
-        )
-
-    def register(self, part: slice, estimator: FlowEstimator, raw: np.ndarray, smoothed: np.ndarray, fill):
-        """Frames `part`: the flow of `smoothed`, the warped `raw` in the type of `fill`, mask, statistics."""
-        frames = as_type(raw, fill.dtype)
-        keep = {"keep_w": self.w is not None, "compact": self.compact is not None}
-        done = estimator.register_frames(frames, smoothed, fill, **keep)
-        self.registered[part], self.valid[part], self.statistics[part] = done.registered, done.valid, done.statistics
-        if self.w is not None:
-            self.w[part] = done.w
-        if self.compact is not None:
-            self.compact[part] = done.compact
+def register(estimator: FlowEstimator, raw: np.ndarray, smoothed: np.ndarray, fill: np.ndarray, store) -> Registered:
+    """What the store keeps of frames: the flow of `smoothed`, the warped `raw` in the type of `fill`, and the like."""
+    keep = {"keep_w": store.save_w, "compact": store.compact_shape is not None}
+    return estimator.register_frames(as_type(raw, fill.dtype), smoothed, fill, **keep)
 
 
 def compensate(
@@ -122,8 +89,8 @@ def compensate(
         reader, writer = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(2))
         pool = stack.enter_context(ThreadPoolExecutor(estimator.workers or threads))
 
-        def batches() -> Iterator[Batch]:
-            """Batches in order, at work in the pool; the next one is read meanwhile."""
+        def batches() -> Iterator[tuple[int, list[Future[Registered]]]]:
+            """First frame and parts of batches in order, at work in the pool; the next one is read meanwhile."""
             ranges = deque(store.missing(batch))
             ahead = reader.submit(read_smoothed, recording, *ranges[0], params) if ranges else None
             while ranges:
@@ -131,22 +98,19 @@ def compensate(
                 raw, smoothed = ahead.result()
                 if ranges:
                     ahead = reader.submit(read_smoothed, recording, *ranges[0], params)
-                now = Batch.empty(start, raw.shape, store)
-                for part in estimator.parts(len(raw)):
-                    now.work.append(pool.submit(now.register, part, estimator, raw[part], smoothed[part], fill))
-                yield now
+                parts = estimator.parts(len(raw))
+                yield start, [pool.submit(register, estimator, raw[k], smoothed[k], fill, store) for k in parts]
 
-        def keep(done: Batch) -> None:
-            for work in done.work:
-                work.result()
-            store.write(done.start, done.registered, done.valid, done.statistics, done.w, done.compact)
+        def keep(start: int, work: list[Future[Registered]]) -> None:
+            done = Registered(*zip(*(part.result() for part in work), strict=True))
+            store.write(start, *(None if parts[0] is None else parts for parts in done))
             if progress is not None:
-                progress.update(len(done.registered))
+                progress.update(sum(map(len, done.registered)))
 
         writing: deque[Future] = deque()
         try:
             for now in batches():
-                writing.append(writer.submit(keep, now))
+                writing.append(writer.submit(keep, *now))
                 if len(writing) > 2:  # bounds the memory: one batch is written, one computed, one waits
                     writing.popleft().result()
             while writing:

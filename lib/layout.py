@@ -1,21 +1,25 @@
 """Movie files that are laid out before their frames come.
 
 The file is made at its full size with the pixels of each dataset in one piece at a known offset. After that its
-structure never changes: frames are written with `pwrite`, in any order and from any thread, and a file that was
+structure never changes: frames are written with `pwritev`, in any order and from any thread, and a file that was
 cut off shows in its size. Space is reserved at once, so a full disk is found before any computing.
 """
 
 import io
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import tifffile
+
+MOST_PARTS = 512  # that are handed to the system at once: Linux and macOS take 1024
 
 
 @dataclass(frozen=True)
@@ -144,21 +148,26 @@ class FrameFile:
             self.close()
             raise OSError(error.errno, f"{error.strerror} ({size:,} bytes are needed)") from error
 
-    def write(self, name: str, start: int, frames: np.ndarray) -> None:
-        """Write frames (n, ...) of dataset `name` from frame `start` on."""
-        region = self._regions[name]
-        if frames.dtype != region.dtype or frames.shape[1:] != region.shape[1:]:
-            raise ValueError(
-                f"{self.path}: {name} takes frames of {region.shape[1:]} {region.dtype}, got {frames.shape[1:]} "
-                f"{frames.dtype}"
-            )
-        if start < 0 or start + len(frames) > region.shape[0]:
-            raise ValueError(f"{self.path}: {name} has {region.shape[0]} frames, got [{start}, {start + len(frames)})")
-        left = memoryview(np.ascontiguousarray(frames).reshape(-1).view(np.uint8))
+    def write(self, name: str, start: int, *parts: np.ndarray) -> None:
+        """Write frames of dataset `name` from frame `start` on, in parts (n, ...) that follow each other."""
+        region, stop = self._regions[name], start + sum(map(len, parts))
+        for frames in parts:
+            if frames.dtype != region.dtype or frames.shape[1:] != region.shape[1:]:
+                raise ValueError(
+                    f"{self.path}: {name} takes frames of {region.shape[1:]} {region.dtype}, got {frames.shape[1:]} "
+                    f"{frames.dtype}"
+                )
+        if start < 0 or stop > region.shape[0]:
+            raise ValueError(f"{self.path}: {name} has {region.shape[0]} frames, got [{start}, {stop})")
+        left = deque(memoryview(np.ascontiguousarray(frames).reshape(-1).view(np.uint8)) for frames in parts)
         position = region.offset + start * region.frame_bytes
         while left:
-            written = os.pwrite(self._descriptor, left, position)
-            left, position = left[written:], position + written
+            written = os.pwritev(self._descriptor, list(islice(left, MOST_PARTS)), position)
+            position += written
+            while left and written >= len(left[0]):
+                written -= len(left.popleft())
+            if written:
+                left[0] = left[0][written:]
 
     def sync(self) -> None:
         """Wait until what was written is on disk."""

@@ -26,6 +26,7 @@ from lib.store import atomic_path, fsync, name_in_errors, write_npz
 
 logger = logging.getLogger(__name__)
 
+Frames = np.ndarray | Sequence[np.ndarray]
 Derive = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 JOURNAL, SHARD_JOURNAL, LOCK = "journal.jsonl", "journal_{}-{}.jsonl", "lock"
@@ -159,18 +160,20 @@ class CompensationStore:
     def write(
         self,
         start: int,
-        registered: np.ndarray,
-        valid: np.ndarray,
-        statistics: np.ndarray,
-        w: np.ndarray | None = None,
-        compact: np.ndarray | None = None,
+        registered: Frames,
+        valid: Frames,
+        statistics: Frames,
+        w: Frames | None = None,
+        compact: Frames | None = None,
     ) -> None:
         """Write a batch and wait until it is on disk.
+
+        Each argument is one array, or several in a sequence, the frames of which follow each other.
 
         Parameters
         ----------
         start
-            Its first frame.
+            The batch's first frame.
         registered
             (n, H, W) or (n, H, W, C), of the store's dtype.
         valid
@@ -189,20 +192,24 @@ class CompensationStore:
         OSError
             The disk is full or failed; what was written before stays usable.
         """
-        count = len(registered)
-        if {len(part) for part in (valid, statistics, w, compact) if part is not None} != {count}:
+        if (w is not None) != self.save_w or (compact is None) != (self.compact_shape is None):
+            raise ValueError("w must be given with save_w, compact with compact_shape, and only then")
+        movie, masks, numbers, *flows = (_parts(frames) for frames in (registered, valid, statistics, w, compact))
+        count = sum(map(len, movie))
+        if {sum(map(len, parts)) for parts in (masks, numbers, *flows) if parts} != {count}:
             raise ValueError(f"the arrays of the batch at frame {start} have different lengths")
-        if valid.dtype != bool or (w is not None) != self.save_w or (compact is None) != (self.compact_shape is None):
-            raise ValueError("valid must be bool, w be given with save_w, compact with compact_shape and only then")
-        channels = np.moveaxis(registered, -1, 0) if len(self.frame_shape) == 3 else [registered]
-        for c, channel in enumerate(channels, start=1):
-            self._write(MOVIE, f"ch{c}", start, channel)
-        self._write(VALID, "ch1", start, np.multiply(valid.view(np.uint8), np.uint8(255)))
-        self._write(STATISTICS, "statistics", start, statistics)
-        for name, flow in ((FLOW, w), (COMPACT, compact)):
-            if flow is not None:
-                self._write(name, "u", start, flow[..., 0])
-                self._write(name, "v", start, flow[..., 1])
+        if any(part.dtype != bool for part in masks):
+            raise ValueError("valid must be bool")
+        if len(self.frame_shape) == 2:
+            self._write(MOVIE, "ch1", start, movie)
+        else:
+            for c in range(self.frame_shape[2]):
+                self._write(MOVIE, f"ch{c + 1}", start, [part[..., c] for part in movie])
+        self._write(VALID, "ch1", start, [np.multiply(part.view(np.uint8), np.uint8(255)) for part in masks])
+        self._write(STATISTICS, "statistics", start, numbers)
+        for name, parts in zip((FLOW, COMPACT), flows, strict=True):
+            for c, component in enumerate("uv" if parts else ""):
+                self._write(name, component, start, [part[..., c] for part in parts])
         for name, file in self._files.items():
             with name_in_errors(self._partial / name):
                 file.sync()
@@ -344,9 +351,15 @@ class CompensationStore:
             if path.name != LOCK:
                 path.unlink()
 
-    def _write(self, file: str, dataset: str, start: int, frames: np.ndarray) -> None:
+    def _write(self, file: str, dataset: str, start: int, parts: Sequence[np.ndarray]) -> None:
         with name_in_errors(self._partial / file):
-            self._files[file].write(dataset, start, frames)
+            self._files[file].write(dataset, start, *parts)
+
+
+def _parts(frames: Frames | None) -> Sequence[np.ndarray]:
+    if frames is None:
+        return ()
+    return (frames,) if isinstance(frames, np.ndarray) else frames
 
 
 def _place(source: Path, target: Path) -> None:

@@ -4,9 +4,9 @@ from .backend import Backend, as_backend, chosen_backend
 from .calibration import SAFE_ALPHA, Calibration, calibrate
 from .compact import compact_shape, compose_flow, pack_flow, unpack_flow
 from .estimator import FlowEstimator
-from .measure import STATISTICS, correlation, flow_measures, statistics
+from .measure import STATISTICS, correlation, statistics
 from .params import FlowParams
-from .register import as_type, valid_mask, warp_and_mask, warp_frame
+from .register import Registered, as_type, valid_mask, warp_frame
 
 __all__ = [
     "SAFE_ALPHA",
@@ -15,6 +15,7 @@ __all__ = [
     "Calibration",
     "FlowEstimator",
     "FlowParams",
+    "Registered",
     "as_backend",
     "as_type",
     "calibrate",
@@ -22,11 +23,9 @@ __all__ = [
     "compact_shape",
     "compose_flow",
     "correlation",
-    "flow_measures",
     "pack_flow",
     "statistics",
     "unpack_flow",
     "valid_mask",
-    "warp_and_mask",
     "warp_frame",
 ]

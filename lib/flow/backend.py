@@ -55,6 +55,16 @@ class Backend:
         return CupyWarper(w, fill, interpolation, within, self.device)
 
 
+AT_ONCE = 2**18  # pixels that a thread of the CPU takes at once: Python, which threads share, takes 0.1 ms each time
+SHARES = 16  # or less, so that so many threads find work
+
+
+def cut(frames: int, shape: tuple[int, int]) -> list[slice]:
+    """Frames of `shape` (H, W) in parts for the threads of a CPU."""
+    step = max(min(AT_ONCE // (shape[0] * shape[1]), frames // SHARES), 1)
+    return [slice(start, min(start + step, frames)) for start in range(0, frames, step)]
+
+
 def as_backend(backend: str | Backend) -> Backend:
     """A backend from its name."""
     return backend if isinstance(backend, Backend) else Backend(backend)

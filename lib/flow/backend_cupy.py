@@ -97,9 +97,10 @@ class CupyBackend:
         other.plan = plan
         return other
 
-    @property
-    def frames_at_once(self) -> int:
-        return self.slots.frames_at_once
+    def parts(self, frames: int) -> list[slice]:
+        """How to cut a number of frames into what is worked on at once, for threads to share the work."""
+        step = self.slots.frames_at_once
+        return [slice(start, min(start + step, frames)) for start in range(0, frames, step)]
 
     def _layout(self) -> Layout:
         """What a frame needs on the device. Raw frames are bytes, enough for any type."""

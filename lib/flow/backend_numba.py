@@ -11,12 +11,13 @@ from typing import Self
 import numpy as np
 
 from . import steps
+from .backend import cut
 from .compact import compact_shape, pack_flow
 from .layout import aligned, cells, in_lines, split
 from .measure import statistics
 from .memory import LEVEL, RIGID, SHARED, TABLE, Block, whole_lines
 from .pyramid import even_first
-from .register import Registered, warp_and_mask
+from .register import Registered, warp_frames
 from .rigid import RigidStart, window
 from .tensor import GC, flatness
 
@@ -43,8 +44,7 @@ class NumbaBackend:
         Raw intensities.
     """
 
-    frames_at_once = 1
-    workers = None
+    workers = None  # as many threads as the caller likes
 
     def __init__(self, plan, reference: np.ndarray):
         self.plan = plan
@@ -55,6 +55,7 @@ class NumbaBackend:
         self.levels = np.zeros(len(plan.levels), LEVEL)
         self._shared, self._rigid = np.zeros(1, SHARED), np.zeros(1, RIGID)
         self._bounds = np.array(plan.bounds, np.float32)
+        self._compact = compact_shape(plan.shape, plan.params)
         self._lay_out()
         self._add_tables()
         self._c = self._constants.allocate()
@@ -81,7 +82,6 @@ class NumbaBackend:
         shared["h"], shared["w"], shared["channels"] = h, w, channels
         shared["iterations"], shared["lag"] = params.iterations, params.update_lag
         shared["a_data"], shared["omega"] = params.a_data, plan.omega
-        shared["frame"] = m.reserve(channels, h + 4, w + 4)
         shared["columns"] = m.reserve(10, self.levels[0]["n"])
         shared["row"] = whole_lines(max(w + 4, 2 * self.levels[0]["n"]))
         shared["rows"] = m.reserve(steps.ROWS, shared["row"])
@@ -166,13 +166,14 @@ class NumbaBackend:
     def flows(self, frames: np.ndarray, estimate) -> np.ndarray:
         """The flow (n, H, W, 2) of frames (n, H, W, C), the same as by `estimate`, `estimator.coarse_to_fine`."""
         out = np.empty((*frames.shape[:3], 2), np.float32)
-        work, places = self._work(), (self._shared[0], self.levels, self._tables)
-        rigid, terms = self._rigid[0], (self._constancy, self._a_smooth)
-        for frame, w in zip(frames, out, strict=True):
-            self._pad(work, frame)
-            steps.coarse_to_fine(self._c, work, *places, rigid, *terms)
-            steps.finish(self._c, work, *places, in_lines(w))
+        places = self._shared[0], self.levels, self._tables, self._rigid[0]
+        terms = self._constancy, self._a_smooth
+        steps.flows(self._c, self._work(), self._padded(frames), *places, *terms, in_lines(out))
         return out
+
+    def parts(self, frames: int) -> list[slice]:
+        """How to cut a number of frames into what is worked on at once, for threads to share the work."""
+        return cut(frames, self.plan.shape)
 
     def translations(self, frames: np.ndarray) -> np.ndarray:
         """The translations (n, 2) of frames (n, H, W, C), in pixels."""
@@ -189,15 +190,9 @@ class NumbaBackend:
         `FlowEstimator.register_frames`."""
         w = self.flows(frames if smoothed is None else smoothed, estimate)
         method = self.plan.params.interpolation_method
-        warped = [warp_and_mask(*pair, fill=fill, interpolation=method) for pair in zip(frames, w, strict=True)]
-        registered, valid = (_together(list(part)) for part in zip(*warped, strict=True))
-        numbers = packed = None
-        if measured:
-            each = zip(w, valid, registered, strict=True)
-            numbers = np.array([statistics(*images, reference) for images in each])
-        if compact:
-            shape = compact_shape(self.plan.shape, self.plan.params)
-            packed = np.stack([pack_flow(flow, shape) for flow in w])
+        registered, valid = warp_frames(frames, w, fill=fill, interpolation=method)
+        numbers = statistics(w, valid, registered, reference) if measured else None
+        packed = pack_flow(w, self._compact) if compact else None
         return Registered(registered, valid, numbers, w if keep_w else None, packed)
 
     def _work(self) -> np.ndarray:
@@ -205,18 +200,18 @@ class NumbaBackend:
             self._local.work = self.workspace()
         return self._local.work
 
-    def _pad(self, work, frame):
-        shared = self._shared[0]
-        shape = self.plan.channels, self.plan.shape[0] + 4, self.plan.shape[1] + 4
-        padded = work[shared["frame"] : shared["frame"] + np.prod(shape)].reshape(shape)
-        steps.pad(np.moveaxis(frame, -1, 0), self._bounds, padded)
+    def _padded(self, frames) -> np.ndarray:
+        """Frames (n, H, W, C) as (n, C, H + 4, W + 4)."""
+        n, h, w, channels = frames.shape
+        out = np.empty((n, channels, h + 4, w + 4), np.float32)
+        steps.pad(np.moveaxis(frames, -1, 1), self._bounds, out)
+        return out
 
     # The steps, in the order of `estimator.coarse_to_fine`.
 
     def load(self, work, frame):
         """Normalise, smooth and reduce a raw frame (H, W, C) to every level."""
-        self._pad(work, frame)
-        steps.load(self._c, work, self._shared[0], self.levels, self._tables)
+        steps.load(self._c, work, self._padded(frame[None])[0], self._shared[0], self.levels, self._tables)
 
     def translate(self, work) -> tuple[float, float]:
         """The translation (u, v) of the loaded frame, in pixels of the full frame."""
@@ -247,11 +242,6 @@ class NumbaBackend:
         out = np.empty((*self.plan.shape, 2), np.float32)
         steps.finish(self._c, work, self._shared[0], self.levels, self._tables, in_lines(out))
         return out
-
-
-def _together(arrays: list[np.ndarray]) -> np.ndarray:
-    """Arrays along a new first axis, without a copy of a single one."""
-    return arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
 
 
 def _add_table(block, table):

@@ -21,7 +21,7 @@ from .backend import Backend, as_backend
 from .jit import compiled_elsewhere
 from .params import FlowParams
 from .pyramid import Table, resample_table
-from .register import Registered, as_type, warp_and_mask
+from .register import Registered, as_type, warp_frames
 from .tensor import CS, GC, GRAY
 
 SMALLEST_SIDE = 10  # pixels: the pyramid ends above it
@@ -244,8 +244,7 @@ class FlowEstimator:
 
     def parts(self, frames: int) -> list[slice]:
         """How to cut a number of frames into what is computed at once, for threads to share the work."""
-        step = self._backend.frames_at_once
-        return [slice(start, min(start + step, frames)) for start in range(0, frames, step)]
+        return self._backend.parts(frames)
 
     def __call__(self, frame: np.ndarray) -> np.ndarray:
         """Flow of one frame.
@@ -293,8 +292,8 @@ class FlowEstimator:
         """
         w = self(frame)
         method = self.params.interpolation_method
-        registered, valid = warp_and_mask(frame, w, fill=self.reference, interpolation=method)
-        return registered, w, valid
+        registered, valid = warp_frames(frame[None], w[None], fill=self.reference, interpolation=method)
+        return registered[0], w, valid[0]
 
     def register_frames(
         self,

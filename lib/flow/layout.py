@@ -34,8 +34,8 @@ def aligned(*shape: int) -> np.ndarray:
 
 
 def in_lines(flow: np.ndarray) -> np.ndarray:
-    """A flow (h, w, 2) as (h, 2 w), u and v in turn: LLVM vectorises over a stride that it knows, here 2."""
-    return flow.reshape(flow.shape[0], -1)
+    """A flow (..., h, w, 2) as (..., h, 2 w), u and v in turn: LLVM vectorises over a stride that it knows, here 2."""
+    return flow.reshape(*flow.shape[:-2], -1)
 
 
 def cells(w: int) -> int:

@@ -19,12 +19,11 @@ def _record(integers: str, reals: str = "") -> np.dtype:
 # A level. n and size: cells of a row and of a plane of one colour, ghosts included (see layout). In m: image (C, h + 4,
 # w + 4), start and flow; in c: reference, a pair of planes per channel, theta (C,), and neighbours, a pair.
 LEVEL = _record("h w n size image start flow reference theta neighbours", "hx hy wx wy")
-# What all levels share. In m: the padded frame (C, H + 4, W + 4); difference, two pairs in spare, (C, 6) and 5
+# What all levels share. In m: difference, two pairs in spare, (C, 6) and 5
 # pairs of planes in tensor and system; with a_smooth < 1 also 4 in edges and one in sums; columns; rows of `row` cells
 # from rows on. In c: weights (C,) and normalisation (C, 2).
 SHARED = _record(
-    "h w channels iterations lag frame difference spare tensor system edges sums columns row rows "
-    "weights normalisation",
+    "h w channels iterations lag difference spare tensor system edges sums columns row rows weights normalisation",
     "a_data omega",
 )
 # The rigid start, see `rigid.RigidStart`: level, part of the image, frequencies, shifts; its constants, its workspace.

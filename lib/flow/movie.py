@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from .backend import cut
 from .compact import compose_flow, unpack_flow
-from .register import warp_frame
+from .register import warp_frames
 
 
 class NumbaWarper:
@@ -25,13 +26,9 @@ class NumbaWarper:
 
     def parts(self, frames: int) -> list[slice]:
         """How to cut a number of frames into what is warped at once, for threads to share the work."""
-        return [slice(start, start + 1) for start in range(frames)]
+        return cut(frames, self.w.shape[:2])
 
     def __call__(self, frames: np.ndarray, within: np.ndarray | None) -> np.ndarray:
         """Warped frames (n, H, W[, C]); `within` (n, h, w, 2) float16 as `pack_flow` makes it, or None."""
-        flows = [self.w] * len(frames) if within is None else [self._composed(flow) for flow in within]
-        how = {"fill": self.fill, "interpolation": self.interpolation}
-        return np.stack([warp_frame(frame, flow, **how) for frame, flow in zip(frames, flows, strict=True)])
-
-    def _composed(self, within: np.ndarray) -> np.ndarray:
-        return compose_flow(self.w, unpack_flow(within, self.w.shape[:2]))
+        flows = self.w[None] if within is None else compose_flow(self.w, unpack_flow(within, self.w.shape[:2]))
+        return warp_frames(frames, flows, fill=self.fill, interpolation=self.interpolation)[0]

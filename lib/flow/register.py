@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .jit import compiling, kernel
+from .jit import compiling, inlined, kernel
 from .layout import in_lines
 from .params import INTERPOLATION
 from .sampling import locate, sample, sample_spline
 from .spline import REACH, to_coefficients
 
-_F = np.float32
+_F, _N = np.float32, np.uint64
 
 
 class Registered(NamedTuple):
@@ -40,56 +40,62 @@ class Registered(NamedTuple):
     compact: np.ndarray | None
 
 
-@kernel
-def _pad(image, out):
-    """out (H + 4, W + 4) float32 = image with two replicated pixels on every side."""
-    h, w = image.shape
+@inlined
+def _pad(frames, t, out):
+    """out (H + 4, W + 4) float32 = frame t with two replicated pixels on every side."""
+    h, w = frames.shape[1:]
     for y in range(h + 4):
         row = min(max(y - 2, 0), h - 1)
         for x in range(w):
-            out[y, x + 2] = _F(image[row, x])
+            out[y, x + 2] = _F(frames[t, row, x])
         out[y, 0] = out[y, 1] = out[y, 2]
         out[y, w + 2] = out[y, w + 3] = out[y, w + 1]
 
 
 @kernel
-def _warp_cubic(padded, uv, fill, low, high, rounds, row, at, out, valid):
-    """out (H, W) = frame at x + flow, `fill` where that is outside; clipped to [low, high], rounded if asked.
+def _warp_cubic(frames, uv, fill, low, high, rounds, padded, row, at, out, valid):
+    """out (n, H, W) = frames at x + flow, `fill` where that is outside; clipped to [low, high], rounded if asked.
 
-    uv (H, 2 W) is the flow as `in_lines` makes it.
+    uv (n, H, 2 W), or (1, H, 2 W) for all frames, is the flow as `in_lines` makes it; padded (H + 4, W + 4), row (3, W)
+    and at (W,) int32 are workspace.
     """
-    h, w = out.shape
+    n, h, w = out.shape
     tx, ty, warped = row[0], row[1], row[2]
-    for y in range(h):
-        for x in range(w):
-            valid[y, x] = locate(_F(x) + uv[y, 2 * x], _F(y) + uv[y, 2 * x + 1], w, h, x, at, tx, ty)
-        sample(padded, at, tx, ty, w, warped)
-        for x in range(w):
-            value = min(max(warped[x], low), high)
-            value = np.rint(value) if rounds else value
-            out[y, x] = value if valid[y, x] else fill[y, x]
+    for t in range(n):
+        k = _N(min(t, uv.shape[0] - 1))
+        _pad(frames, t, padded)
+        for y in range(h):
+            for x in range(w):
+                valid[t, y, x] = locate(_F(x) + uv[k, y, 2 * x], _F(y) + uv[k, y, 2 * x + 1], w, h, x, at, tx, ty)
+            sample(padded, at, tx, ty, w, warped)
+            for x in range(w):
+                value = min(max(warped[x], low), high)
+                value = np.rint(value) if rounds else value
+                out[t, y, x] = value if valid[t, y, x] else fill[y, x]
 
 
 @kernel
-def _warp_other(frame, flow, fill, nearest, low, high, rounds, out, valid):
-    """`_warp_cubic` with the nearest pixel or bilinear interpolation, from the frame itself."""
-    h, w = frame.shape
-    for y in range(h):
-        for x in range(w):
-            px, py = _F(x) + flow[y, x, 0], _F(y) + flow[y, x, 1]
-            valid[y, x] = (px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1))
-            if not valid[y, x]:
-                out[y, x] = fill[y, x]
-            elif nearest:
-                out[y, x] = frame[int(py + _F(0.5)), int(px + _F(0.5))]
-            else:
-                ix, iy = int(px), int(py)
-                bx, by = min(ix + 1, w - 1), min(iy + 1, h - 1)
-                tx, ty = px - _F(ix), py - _F(iy)
-                top = (_F(1) - tx) * _F(frame[iy, ix]) + tx * _F(frame[iy, bx])
-                bottom = (_F(1) - tx) * _F(frame[by, ix]) + tx * _F(frame[by, bx])
-                value = min(max((_F(1) - ty) * top + ty * bottom, low), high)
-                out[y, x] = np.rint(value) if rounds else value
+def _warp_other(frames, uv, fill, nearest, low, high, rounds, out, valid):
+    """`_warp_cubic` with the nearest pixel or bilinear interpolation."""
+    n, h, w = out.shape
+    for t in range(n):
+        k = _N(min(t, uv.shape[0] - 1))
+        for y in range(h):
+            for x in range(w):
+                px, py = _F(x) + uv[k, y, 2 * x], _F(y) + uv[k, y, 2 * x + 1]
+                valid[t, y, x] = (px >= _F(0)) & (px <= _F(w - 1)) & (py >= _F(0)) & (py <= _F(h - 1))
+                if not valid[t, y, x]:
+                    out[t, y, x] = fill[y, x]
+                elif nearest:
+                    out[t, y, x] = frames[t, int(py + _F(0.5)), int(px + _F(0.5))]
+                else:
+                    ix, iy = int(px), int(py)
+                    bx, by = min(ix + 1, w - 1), min(iy + 1, h - 1)
+                    tx, ty = px - _F(ix), py - _F(iy)
+                    top = (_F(1) - tx) * _F(frames[t, iy, ix]) + tx * _F(frames[t, iy, bx])
+                    bottom = (_F(1) - tx) * _F(frames[t, by, ix]) + tx * _F(frames[t, by, bx])
+                    value = min(max((_F(1) - ty) * top + ty * bottom, low), high)
+                    out[t, y, x] = np.rint(value) if rounds else value
 
 
 @kernel
@@ -114,7 +120,7 @@ def _sample_spline(coefficients, uv, row, at, out):
             out[y, x] = warped[x]
 
 
-_compiled = set()  # types that `warp_frame` has been called with in this process
+_compiled = set()  # types of frames that have been warped in this process
 
 
 def valid_mask(flow):
@@ -177,33 +183,46 @@ def warp_frame(image, flow, *, fill, interpolation="cubic"):
     -------
     ndarray like `image`
     """
-    return warp_and_mask(image, flow, fill=fill, interpolation=interpolation)[0]
+    return warp_frames(image[None], flow[None], fill=fill, interpolation=interpolation)[0][0]
 
 
-def warp_and_mask(image, flow, *, fill, interpolation="cubic"):
-    """`warp_frame` and `valid_mask` in one pass: the warped image, and (H, W) bool where it is valid."""
+def warp_frames(frames, flows, *, fill, interpolation="cubic"):
+    """`warp_frame` and `valid_mask` of several frames (n, H, W[, C]) in one pass.
+
+    Parameters
+    ----------
+    flows : ndarray (n, H, W, 2) or (1, H, W, 2) float32
+        Of each frame, or of all.
+    fill : ndarray (H, W[, C]) or a number
+        For all frames.
+    frames, interpolation
+        As for `warp_frame`.
+
+    Returns
+    -------
+    warped : ndarray like `frames`
+    valid : ndarray (n, H, W) bool
+    """
     if interpolation not in INTERPOLATION:
         raise ValueError(f"interpolation is {interpolation!r}; expected one of {', '.join(INTERPOLATION)}")
-    low, high, rounds = limits(image.dtype)
-    fill = as_type(np.broadcast_to(np.asarray(fill), image.shape), image.dtype)
-    out, valid = np.empty_like(image), np.empty(image.shape[:2], bool)
-    with nullcontext() if image.dtype in _compiled else compiling():
-        for c in np.ndindex(image.shape[2:]):
-            part = (slice(None), slice(None), *c)
-            source, filling = np.ascontiguousarray(image[part]), np.ascontiguousarray(fill[part])
-            in_place = out[part].flags.c_contiguous  # a single channel
-            target = out[part] if in_place else np.empty(image.shape[:2], image.dtype)
+    dtype, (h, w) = frames.dtype, frames.shape[1:3]
+    terms = limits(dtype)
+    fill = as_type(np.broadcast_to(np.asarray(fill), frames.shape[1:]), dtype)
+    uv = in_lines(np.ascontiguousarray(flows))
+    out, valid = np.empty_like(frames), np.empty(frames.shape[:3], bool)
+    with nullcontext() if dtype in _compiled else compiling():
+        for c in np.ndindex(frames.shape[3:]):
+            source, filling = np.ascontiguousarray(frames[..., *c]), np.ascontiguousarray(fill[..., *c])
+            in_place = out[..., *c].flags.c_contiguous  # a single channel
+            target = out[..., *c] if in_place else np.empty(frames.shape[:3], dtype)
             if interpolation == "cubic":
-                h, w = source.shape
                 padded, row = np.empty((h + 4, w + 4), np.float32), np.empty((3, w), np.float32)
-                _pad(source, padded)
-                at = np.empty(w, np.int32)
-                _warp_cubic(padded, in_lines(flow), filling, low, high, rounds, row, at, target, valid)
+                _warp_cubic(source, uv, filling, *terms, padded, row, np.empty(w, np.int32), target, valid)
             else:
-                _warp_other(source, flow, filling, interpolation == "nearest", low, high, rounds, target, valid)
+                _warp_other(source, uv, filling, interpolation == "nearest", *terms, target, valid)
             if not in_place:
-                out[part] = target
-    _compiled.add(image.dtype)
+                out[..., *c] = target
+    _compiled.add(dtype)
     return out, valid
 
 

@@ -1,9 +1,9 @@
 """The steps of an estimation in compiled code: each finds its arrays in memory and calls its kernel.
 
-`coarse_to_fine` takes them all: one call, without Python, per frame. Arguments: `c` and `m`, the constants and a
-thread's memory; `shared`, `levels`, `tables` and `rigid`, what lies where in them (see memory); `constancy` and
-`a_smooth`, None for gradient constancy and for quadratic smoothness, so that the other terms are compiled for those who
-use them.
+`flows` takes them all, for several frames: one call, without Python in between. Arguments: `c` and `m`, the constants
+and a thread's memory; `shared`, `levels`, `tables` and `rigid`, what lies where in them (see memory); `constancy` and
+`a_smooth`, None for gradient constancy and for quadratic smoothness, so that the other terms are compiled for those
+who use them.
 """
 
 import numpy as np
@@ -18,28 +18,29 @@ ROWS = 9  # of workspace, in the largest number that a step takes
 
 
 @step
-def pad(frame, bounds, out):
-    """out (C, H + 4, W + 4) float32 = frame (C, H, W) of any type, with two replicated pixels on every side.
+def pad(frames, bounds, out):
+    """out (n, C, H + 4, W + 4) float32 = frames (n, C, H, W) of any type, with two replicated pixels on every side.
 
     Channels are clipped to bounds (C, 2) float32.
     """
-    channels, h, w = frame.shape
-    for c in range(channels):
-        low, high = bounds[c, 0], bounds[c, 1]
-        for y in range(h + 4):
-            source = min(max(y - 2, 0), h - 1)
-            for x in range(w):
-                out[c, y, x + 2] = min(max(_F(frame[c, source, x]), low), high)
-            out[c, y, 0] = out[c, y, 1] = out[c, y, 2]
-            out[c, y, w + 2] = out[c, y, w + 3] = out[c, y, w + 1]
+    n, channels, h, w = frames.shape
+    for t in range(n):
+        for c in range(channels):
+            low, high = bounds[c, 0], bounds[c, 1]
+            for y in range(h + 4):
+                source = min(max(y - 2, 0), h - 1)
+                for x in range(w):
+                    out[t, c, y, x + 2] = min(max(_F(frames[t, c, source, x]), low), high)
+                out[t, c, y, 0] = out[t, c, y, 1] = out[t, c, y, 2]
+                out[t, c, y, w + 2] = out[t, c, y, w + 3] = out[t, c, y, w + 1]
 
 
 @step
-def load(c, m, shared, levels, tables):
-    """Normalise, smooth and reduce the padded frame to every level."""
+def load(c, m, frame, shared, levels, tables):
+    """Normalise, smooth and reduce a padded frame (C, H + 4, W + 4) to every level."""
     limits = array_2d(c, shared.normalisation, shared.channels, 2)
     for channel in range(shared.channels):
-        image = array_3d(m, shared.frame, shared.channels, shared.h + 4, shared.w + 4)[channel]
+        image = frame[channel]
         offset, scale = limits[channel, 0], limits[channel, 1]
         for k in range(levels.size):
             y_start, y_weight = table(c, tables[k, channel, 0])
@@ -183,15 +184,18 @@ def finish(c, m, shared, levels, tables, out):
 
 
 @step
-def coarse_to_fine(c, m, shared, levels, tables, rigid, constancy, a_smooth):
-    """The flow of the padded frame on the finest level; `estimator.coarse_to_fine` says the same in Python."""
-    load(c, m, shared, levels, tables)
-    u, v = translate(c, m, shared, levels, rigid)
+def flows(c, m, frames, shared, levels, tables, rigid, constancy, a_smooth, out):
+    """out (n, H, 2 W) = the flow of padded frames (n, C, H + 4, W + 4); `estimator.coarse_to_fine` says the same of one
+    in Python."""
     coarsest = levels.size - 1
-    shift(c, m, levels, coarsest, u, v)
-    for k in range(coarsest, -1, -1):
-        if k < coarsest:
-            enlarge(c, m, shared, levels, tables, k)
-        constrain(c, m, shared, levels, k, constancy)
-        solve(c, m, shared, levels, k, a_smooth)
-        smooth(m, shared, levels, k)
+    for t in range(len(frames)):
+        load(c, m, frames[t], shared, levels, tables)
+        u, v = translate(c, m, shared, levels, rigid)
+        shift(c, m, levels, coarsest, u, v)
+        for k in range(coarsest, -1, -1):
+            if k < coarsest:
+                enlarge(c, m, shared, levels, tables, k)
+            constrain(c, m, shared, levels, k, constancy)
+            solve(c, m, shared, levels, k, a_smooth)
+            smooth(m, shared, levels, k)
+        finish(c, m, shared, levels, tables, out[t])

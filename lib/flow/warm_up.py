@@ -19,7 +19,7 @@ from .estimator import FlowEstimator
 from .measure import statistics
 from .memory import LEVEL, RIGID, SHARED, TABLE
 from .params import FlowParams
-from .register import warp_and_mask
+from .register import warp_frames
 
 
 def compile_kernels(params: FlowParams) -> None:
@@ -41,9 +41,9 @@ def _one_half(params: FlowParams, frame: np.ndarray) -> None:
     constancy = types.none if params.constancy_assumption == "gc" else int64
     steps.constrain.compile((c, m, shared, levels, int64, constancy))
     steps.translate.compile((c, m, shared, levels, typeof(np.zeros(1, RIGID)[0])))
-    steps.load.compile((c, m, shared, levels, tables))
-    w = np.zeros((*frame.shape, 2), np.float32)
-    statistics(w, warp_and_mask(frame, w, fill=0)[1], frame, frame)
+    steps.load.compile((c, m, float32[:, :, ::1], shared, levels, tables))
+    w = np.zeros((1, *frame.shape, 2), np.float32)
+    statistics(w, warp_frames(frame[None], w, fill=0)[1], frame[None], frame)
     pack_flow(w, (32, 32))
 
 

@@ -27,9 +27,9 @@ PARTS = [
     ("weights, system and sweeps", BACKEND, "solve"),
     ("5 x 5 median", BACKEND, "smooth"),
     ("flow at full size", BACKEND, "finish"),
-    ("register: warp the frame and its mask", KERNELS, "warp_and_mask"),
+    ("register: warp the frame and its mask", KERNELS, "warp_frames"),
     ("statistics", KERNELS, "statistics"),
-    ("between these", compensation.Batch, "register"),
+    ("between these", compensation, "register"),
 ]
 BESIDE = [
     ("read (thread of its own)", compensation, "read_smoothed"),

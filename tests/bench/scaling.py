@@ -24,7 +24,7 @@ LENGTHS, SIZES = (600, 1800), (256, 512, 1024)
 REQUESTS = [(128, 300, "fast"), (512, 300, "fast"), (512, 300, "quality"), (2048, 60, "fast"), (2048, 20, "quality")]
 WORK = [
     ("estimate", backend_numba.NumbaBackend, "flows"),
-    ("warp", backend_numba, "warp_and_mask"),
+    ("warp", backend_numba, "warp_frames"),
     ("other", backend_numba, "statistics"),
 ]
 

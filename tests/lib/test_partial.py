@@ -280,6 +280,26 @@ def test_outputs_are_not_older_than_the_job_that_finished_them(tmp_path):
     assert min(path.stat().st_mtime for path in tmp_path.iterdir()) > 1e9
 
 
+def test_a_batch_may_come_in_parts_and_be_written_in_pieces(tmp_path, monkeypatch):
+    with open_store(tmp_path / "whole", 2, save_w=True, compact_shape=COMPACT_SHAPE) as store:
+        write(store, 0, FRAMES)
+        finish(store)
+    everything = MOVIE, VALID, STATISTICS, FLOW, COMPACT
+    parts = [[frames[:1], frames[1:3], frames[3:]] for frames in everything]
+    to_disk = os.pwritev
+
+    def at_most_7777_bytes(descriptor, buffers, position):
+        return to_disk(descriptor, [memoryview(b"".join(buffers))[:7777]], position)
+
+    monkeypatch.setattr("lib.layout.MOST_PARTS", 2)
+    monkeypatch.setattr(os, "pwritev", at_most_7777_bytes)
+    with open_store(tmp_path / "parts", 2, save_w=True, compact_shape=COMPACT_SHAPE) as store:
+        store.write(0, *parts)
+        finish(store)
+    for name in ("compensated.hdf5", "idx.hdf", "w.h5", "w_compact.h5"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
 def test_wrong_arrays_are_refused_and_not_recorded(tmp_path):
     movie, valid, statistics = MOVIE[:4, ..., 0], VALID[:4], STATISTICS[:4]
     with open_store(tmp_path) as store:
@@ -292,7 +312,7 @@ def test_wrong_arrays_are_refused_and_not_recorded(tmp_path):
             ("different lengths", (0, movie, valid[:3], statistics)),
             ("ch1 has 20 frames, got [18, 22)", (18, movie, valid, statistics)),
             ("ch1 has 20 frames, got [-1, 3)", (-1, movie, valid, statistics)),
-            ("w be given with save_w", (0, movie, valid, statistics, FLOW[:4])),
+            ("w must be given with save_w", (0, movie, valid, statistics, FLOW[:4])),
         ]
         for said, arrays in wrong:
             with pytest.raises(ValueError, match=re.escape(said)):

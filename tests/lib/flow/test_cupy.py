@@ -262,11 +262,11 @@ def test_memory_is_what_was_predicted(recording, quality, channels, more):
 
 def test_the_batch_follows_the_free_memory(recording, limit):
     whole = FlowEstimator(recording.clean, FAST, backend="cupy")._backend
-    assert whole.frames_at_once == -(-(2**24) // recording.clean.size)  # all that is useful
+    assert whole.slots.frames_at_once == -(-(2**24) // recording.clean.size)  # all that is useful
     tiny = FlowEstimator(recording.clean[:10, :10], FAST, backend="cupy")._backend
-    assert tiny.frames_at_once == 4096  # what a launch can count
+    assert tiny.slots.frames_at_once == 4096  # what a launch can count
     limit(60 * bytes_needed(whole.slots.layout, 1))
-    assert 20 <= FlowEstimator(recording.clean, FAST, backend="cupy")._backend.frames_at_once <= 27
+    assert 20 <= FlowEstimator(recording.clean, FAST, backend="cupy")._backend.slots.frames_at_once <= 27
 
 
 def test_out_of_memory_halves_the_batch(recording, limit, caplog):

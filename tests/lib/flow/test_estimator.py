@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lib.flow import FlowEstimator, FlowParams, valid_mask
+from lib.flow.backend import cut
 from lib.simulate import make_scene, simulate_recording
 
 
@@ -46,6 +47,31 @@ def test_a_frame_alone_decides_its_flow(recording):
         together = list(pool.map(lambda t: estimator(recording.movie[t]), order))
     for t, w in zip(order, together, strict=True):
         np.testing.assert_array_equal(w, alone[t])
+
+
+@pytest.mark.parametrize("interpolation", ["cubic", "linear"])
+def test_frames_together_are_as_each_alone(recording, interpolation):
+    movie = np.stack([recording.movie, recording.movie[::-1]], -1)
+    params = FlowParams(quality="fast", alpha=8.0, interpolation_method=interpolation)
+    estimator = FlowEstimator(np.stack([recording.clean, recording.clean], -1), params)
+    together = estimator.register_frames(movie, compact=True)
+    for t, frame in enumerate(movie):
+        alone = estimator.register_frames(frame[None], compact=True)
+        for found, expected in zip(together, alone, strict=True):
+            np.testing.assert_array_equal(found[t], expected[0])
+        for found, expected in zip(
+            (together.registered, together.w, together.valid), estimator.register(frame), strict=True
+        ):
+            np.testing.assert_array_equal(found[t], expected)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (128, 144), (512, 512), (1500, 1500)])
+@pytest.mark.parametrize("frames", [1, 15, 16, 100, 1000])
+def test_threads_share_the_frames(shape, frames):
+    parts = cut(frames, shape)
+    assert np.concatenate([np.arange(frames)[part] for part in parts]).tolist() == list(range(frames))
+    assert len(parts) >= min(frames, 16)
+    assert max(part.stop - part.start for part in parts) * shape[0] * shape[1] <= max(512**2, shape[0] * shape[1])
 
 
 @pytest.mark.parametrize("more", [{}, {"a_smooth": 0.7}])
