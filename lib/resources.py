@@ -63,7 +63,8 @@ def compensation_mb(
     level = options["min_level"] if options["min_level"] >= 0 else FINEST_LEVEL[options["quality_setting"]]
     solved = options["eta"] ** (2 * level)  # part of the pixels
     # bytes, after what `lib.flow` allocates; a batch is read, two are computed, two wait to be written
-    workspace = pixels * (solved * (84 + 40 * channels) + 24 + 4 * channels)
+    at_once = max(pixels, 2**18)  # `lib.flow.backend.AT_ONCE`
+    workspace = pixels * solved * (84 + 40 * channels) + at_once * (24 + 4 * channels)
     reference = pixels * channels * (40 + 130 * solved)
     frame = (1 + options["bin_size"]) * frame_bytes(recording) + (10 if options["save_w"] else 2) * pixels
     if gpu:

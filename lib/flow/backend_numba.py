@@ -1,4 +1,4 @@
-"""The Numba backend: everything is laid out in memory once, and then a frame is one call into compiled code.
+"""The Numba backend: everything is laid out in memory once, and then a few frames are one call into compiled code.
 
 Every step is a method too, so that tests and benchmarks can take one at a time, by `estimator.coarse_to_fine`.
 """

@@ -1,4 +1,4 @@
-"""Where the arrays of an estimation lie, so that one compiled call can take a frame through all levels.
+"""Where the arrays of an estimation lie, so that one compiled call can take frames through all levels.
 
 How many levels there are, and of which shapes, differs between recordings; the types that code is compiled for must
 not. So compiled code is handed two blocks of float32, `c` with what the reference and the parameters decide (constants)
