@@ -59,9 +59,14 @@ AT_ONCE = 2**18  # pixels that a thread of the CPU takes at once: Python, which 
 SHARES = 16  # or less, so that so many threads find work
 
 
+def at_once(shape: tuple[int, int]) -> int:
+    """How many frames of `shape` (H, W) a thread of a CPU takes."""
+    return max(AT_ONCE // (shape[0] * shape[1]), 1)
+
+
 def cut(frames: int, shape: tuple[int, int]) -> list[slice]:
     """Frames of `shape` (H, W) in parts for the threads of a CPU."""
-    step = max(min(AT_ONCE // (shape[0] * shape[1]), frames // SHARES), 1)
+    step = max(min(at_once(shape), frames // SHARES), 1)
     return [slice(start, min(start + step, frames)) for start in range(0, frames, step)]
 
 

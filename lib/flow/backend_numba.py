@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 
 from . import steps
-from .backend import cut
+from .backend import at_once, cut
 from .compact import compact_shape, pack_flow
 from .layout import aligned, cells, in_lines, split
 from .measure import statistics
@@ -167,8 +167,10 @@ class NumbaBackend:
         """The flow (n, H, W, 2) of frames (n, H, W, C), the same as by `estimate`, `estimator.coarse_to_fine`."""
         out = np.empty((*frames.shape[:3], 2), np.float32)
         places = self._shared[0], self.levels, self._tables, self._rigid[0]
-        terms = self._constancy, self._a_smooth
-        steps.flows(self._c, self._work(), self._padded(frames), *places, *terms, in_lines(out))
+        terms, step = (self._constancy, self._a_smooth), at_once(self.plan.shape)
+        for start in range(0, len(frames), step):
+            padded, w = self._padded(frames[start : start + step]), in_lines(out[start : start + step])
+            steps.flows(self._c, self._work(), padded, *places, *terms, w)
         return out
 
     def parts(self, frames: int) -> list[slice]:

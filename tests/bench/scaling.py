@@ -89,8 +89,8 @@ def _threads(rounds: int) -> str:
             share = [100 * float(s) for s in np.median(shares[threads], axis=0)]
             speeds = [(frames / median(times[threads]), _gain(times, threads)) for times in (seconds, alone)]
             rows.append([quality, side, threads, *speeds[0], *speeds[1], share[0] + share[1], *share])
-    columns = ["preset", "side", "threads", "frames/s", "speed-up", "frames/s, cores = threads", "speed-up, cores = threads"]
-    columns += ["estimate + warp %", "estimate %", "warp %", "statistics %"]
+    columns = ["preset", "side", "threads", "frames/s", "speed-up", "frames/s, cores = threads"]
+    columns += ["speed-up, cores = threads", "estimate + warp %", "estimate %", "warp %", "statistics %"]
     note = (
         "`compensate` from file to disk, uint16, and the share of the wall time of the threads; what is left "
         "is waiting for the reader and the writer. Those have a thread each beside them, which a free core takes off a "
