@@ -1,10 +1,9 @@
-"""A compensation's outputs survive whatever ends the job: an exception, SIGKILL, a full disk."""
+"""A compensation's outputs survive whatever ends the job: an exception, SIGKILL. The full disk: test_partial_space."""
 
 import json
 import logging
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,75 +15,24 @@ import numpy as np
 import pytest
 
 from lib import partial
-from lib.partial import CompensationStore
-from lib.store import verify
+from tests.stores import (
+    COMPACT,
+    COMPACT_SHAPE,
+    FLOW,
+    FRAMES,
+    MOVIE,
+    REFERENCE,
+    SHAPE,
+    STATISTICS,
+    VALID,
+    check_outputs,
+    complete,
+    finish,
+    open_store,
+    write,
+)
 
 ROOT = Path(__file__).parents[2]
-FRAMES, SHAPE = 20, (12, 15)
-NAMES = ("mean_disp", "max_disp")
-RNG = np.random.default_rng(0)
-MOVIE = RNG.integers(0, 4000, (FRAMES, *SHAPE, 2)).astype(np.uint16)
-VALID = RNG.random((FRAMES, *SHAPE)) > 0.2
-STATISTICS = RNG.random((FRAMES, 2))
-FLOW = RNG.random((FRAMES, *SHAPE, 2)).astype(np.float32)
-COMPACT_SHAPE = (5, 7)
-COMPACT = RNG.random((FRAMES, *COMPACT_SHAPE, 2)).astype(np.float16)
-REFERENCE = RNG.random(SHAPE)
-
-
-def open_store(folder: Path, channels: int = 1, fingerprint=None, **other) -> CompensationStore:
-    settings = {
-        "frames": FRAMES,
-        "frame_shape": SHAPE if channels == 1 else (*SHAPE, channels),
-        "dtype": np.uint16,
-        "fingerprint": fingerprint or {"size": 10, "alpha": (1.5, 1.5)},
-        "statistics": NAMES,
-    }
-    return CompensationStore(folder, **{**settings, **other})
-
-
-def write(store: CompensationStore, start: int, stop: int) -> None:
-    frames = MOVIE[start:stop] if len(store.frame_shape) == 3 else MOVIE[start:stop, ..., 0]
-    w = FLOW[start:stop] if store.save_w else None
-    compact = COMPACT[start:stop] if store.compact_shape else None
-    store.write(start, frames, VALID[start:stop], STATISTICS[start:stop], w, compact)
-
-
-def complete(store: CompensationStore, batch: int = 8) -> None:
-    for start, stop in store.missing(batch):
-        write(store, start, stop)
-
-
-def finish(store: CompensationStore, **how) -> dict[str, int]:
-    np.save(store.scratch / "reference_frame.npy", REFERENCE)
-    return store.finish(also=["reference_frame.npy"], **how)
-
-
-def check_outputs(folder: Path, channels: int = 1, save_w: bool = False, compact: bool = False) -> None:
-    names = ["compensated.hdf5", "idx.hdf", "reference_frame.npy", "statistics.npz"]
-    names += ["w.h5"] * save_w + ["w_compact.h5"] * compact
-    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
-    assert [verify(folder / name) for name in names] == [None] * len(names)
-    with h5py.File(folder / "compensated.hdf5") as file:
-        assert list(file) == [f"ch{c + 1}" for c in range(channels)]
-        for c in range(channels):
-            np.testing.assert_array_equal(file[f"ch{c + 1}"], MOVIE[..., c])
-            assert file[f"ch{c + 1}"].dtype == np.uint16
-    with h5py.File(folder / "idx.hdf") as file:
-        np.testing.assert_array_equal(file["ch1"], VALID * np.uint8(255))
-    if save_w:
-        with h5py.File(folder / "w.h5") as file:
-            np.testing.assert_array_equal(file["u"], FLOW[..., 0])
-            np.testing.assert_array_equal(file["v"], FLOW[..., 1])
-            assert file["u"].dtype == np.float32
-    if compact:
-        with h5py.File(folder / "w_compact.h5") as file:
-            np.testing.assert_array_equal(np.stack([file["u"], file["v"]], axis=-1), COMPACT)
-            assert file["u"].dtype == np.float16
-    with np.load(folder / "statistics.npz") as statistics:
-        assert statistics.files == list(NAMES)
-        np.testing.assert_array_equal(statistics["max_disp"], STATISTICS[:, 1])
-    np.testing.assert_array_equal(np.load(folder / "reference_frame.npy"), REFERENCE)
 
 
 @pytest.mark.parametrize("save_w", [False, True])
@@ -328,104 +276,6 @@ def test_two_jobs_do_not_share_a_recording(tmp_path):
     open_store(tmp_path).close()
 
 
-LIMITED = """
-import resource, sys
-sys.path.insert(0, "tests/lib")
-from pathlib import Path
-from test_partial import FRAMES, SHAPE, complete, finish, open_store, write
-from lib.sink import open_movie_sink
-what, folder, limit = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-try:
-    if what == "finish":
-        store = open_store(folder)
-        complete(store)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    if what == "allocate":
-        open_store(folder)
-    elif what == "finish":
-        finish(store, compression="gzip")
-    else:
-        with open_movie_sink(folder / "aligned.out", what, (FRAMES, *SHAPE), "uint16"):
-            pass
-except OSError as error:
-    print(error)
-"""
-
-
-def run_limited(what: str, folder: Path, limit: int) -> str:
-    command = [sys.executable, "-c", LIMITED, what, folder, str(limit)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
-@pytest.mark.parametrize("limit", [100, 4000])
-def test_no_space_is_found_before_the_first_frame(tmp_path, limit):
-    said = run_limited("allocate", tmp_path, limit)
-    assert f"could not write {tmp_path}/.partial/compensated.hdf5: " in said
-    assert "bytes are free there" in said
-    assert [path.name for path in (tmp_path / ".partial").iterdir()] == ["lock"]
-    with open_store(tmp_path) as store:
-        complete(store)
-        finish(store)
-    check_outputs(tmp_path)
-
-
-@pytest.mark.parametrize("output_format", ["TIFF", "HDF5"])
-def test_no_space_for_the_aligned_movie(tmp_path, output_format):
-    said = run_limited(output_format, tmp_path, 4000)
-    assert f"could not write {tmp_path}/aligned.out: " in said
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_no_space_for_compression_keeps_the_frames(tmp_path):
-    said = run_limited("finish", tmp_path, 4000)
-    assert "could not write" in said
-    with open_store(tmp_path) as store:
-        assert store.missing(FRAMES) == []
-        finish(store, compression="gzip")
-    check_outputs(tmp_path)
-
-
-FULL_DISK = """
-import os, subprocess, sys
-sys.path.insert(0, "tests/lib")
-from pathlib import Path
-from test_partial import complete, open_store, write
-folder = Path(sys.argv[1])
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", folder], check=True)
-with open(folder / "ballast", "wb") as file:
-    os.posix_fallocate(file.fileno(), 0, 196_000)
-try:
-    open_store(folder / "rec")
-except OSError as error:
-    print(error)
-os.truncate(folder / "ballast", 0)
-store = open_store(folder / "rec")
-write(store, 0, 8)
-with open(folder / "ballast", "r+b", buffering=0) as file:  # fill the disk; the job's space is its own
-    try:
-        while True:
-            file.write(bytes(4096))
-    except OSError:
-        pass
-write(store, 8, 16)
-print(store.finished)
-"""
-
-
-def test_a_disk_that_is_really_full(tmp_path):
-    command = ["unshare", "--mount", "--map-root-user", sys.executable, "-c", FULL_DISK, tmp_path]
-    if shutil.which("unshare") is None or subprocess.run([*command[:3], "true"], capture_output=True).returncode:
-        pytest.skip("no mount namespaces here")
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    message, finished = run.stdout.splitlines()
-    assert "compensated.hdf5: No space left on device (" in message
-    assert "bytes are needed); " in message
-    assert finished == "[(0, 16)]"
-
-
 PEAK = """
 import resource, sys
 import numpy as np
@@ -483,7 +333,7 @@ def test_shards_write_one_recording_side_by_side(tmp_path):
 
 
 def test_a_killed_shard_goes_on_and_other_shards_may_take_over(tmp_path):
-    code = "import os, signal\nfrom tests.lib.test_partial import *\n"
+    code = "import os, signal\nfrom pathlib import Path\nfrom tests.stores import *\n"
     code += f"store = open_store(Path({str(tmp_path)!r}), span=(5, 15))\nwrite(store, 5, 9)\nwrite(store, 11, 12)\n"
     code += "os.kill(os.getpid(), signal.SIGKILL)"
     open_store(tmp_path).close()
