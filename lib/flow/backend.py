@@ -66,7 +66,11 @@ def at_once(shape: tuple[int, int]) -> int:
 
 def cut(frames: int, shape: tuple[int, int]) -> list[slice]:
     """Frames of `shape` (H, W) in parts for the threads of a CPU."""
-    step = max(min(at_once(shape), frames // SHARES), 1)
+    return slices(frames, max(min(at_once(shape), frames // SHARES), 1))
+
+
+def slices(frames: int, step: int) -> list[slice]:
+    """Frames in parts of `step`, the last one perhaps shorter."""
     return [slice(start, min(start + step, frames)) for start in range(0, frames, step)]
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from .backend import slices
 from .compact import as_compact, compact_shape
 from .device import cupy, launch, type_code
 from .device_memory import SLOTS, Frames, Layout, Slot, Slots
@@ -99,8 +100,7 @@ class CupyBackend:
 
     def parts(self, frames: int) -> list[slice]:
         """How to cut a number of frames into what is worked on at once, for threads to share the work."""
-        step = self.slots.frames_at_once
-        return [slice(start, min(start + step, frames)) for start in range(0, frames, step)]
+        return slices(frames, self.slots.frames_at_once)
 
     def _layout(self) -> Layout:
         """What a frame needs on the device. Raw frames are bytes, enough for any type."""

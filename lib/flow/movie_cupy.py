@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .backend import slices
 from .backend_cupy import resize_tables, warp_frames
 from .device import cupy, launch
 from .device_memory import SLOTS, Slots
@@ -40,8 +41,7 @@ class CupyWarper:
 
     def parts(self, frames: int) -> list[slice]:
         """How to cut a number of frames into what is warped at once, for threads to share the work."""
-        step = min(-(-frames // SLOTS), self._slots.frames_at_once)
-        return [slice(start, start + step) for start in range(0, frames, step)]
+        return slices(frames, min(-(-frames // SLOTS), self._slots.frames_at_once))
 
     def __call__(self, frames: np.ndarray, within: np.ndarray | None) -> np.ndarray:
         out = np.empty_like(frames)
