@@ -33,8 +33,8 @@ class ndarray:  # noqa: N801 - as in CuPy
 
     def __getitem__(self, index):
         part = self._host[index]
-        if not part.flags.c_contiguous:
-            raise NotImplementedError("the stand-in knows contiguous parts only")
+        if not part.flags.c_contiguous:  # a kernel is handed a pointer, and would not know of strides
+            raise ValueError(f"[{index}] of {self.shape} is not contiguous, and no kernel takes such a part")
         return ndarray(part.shape, part.dtype, self._block, part)
 
     def set(self, array, stream=None):
